@@ -1,0 +1,110 @@
+"""Finds the programs the suite needs beside Python; `python -m tests.system` installs them."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from playwright.sync_api import sync_playwright
+
+
+class Part(NamedTuple):
+    name: str
+    packages: tuple[str, ...]
+    is_there: Callable[[], bool]
+
+
+def find_program(name: str) -> Path | None:
+    """Debian keeps PostgreSQL's programs, and an ordinary user's PATH `sbin`, out of the way."""
+    versions = Path("/usr/lib/postgresql").glob("*/bin")
+    newest_first = sorted(versions, key=lambda path: float(path.parent.name), reverse=True)
+    path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", *map(str, newest_first)])
+    found = shutil.which(name, path=path)
+    return Path(found) if found else None
+
+
+@cache
+def find_chromium() -> Path | None:
+    """The browser to drive: the system's, else Playwright's own."""
+    for name in ("chromium", "google-chrome", "google-chrome-stable"):
+        if found := find_program(name):
+            return found
+    with sync_playwright() as playwright:
+        own = Path(playwright.chromium.executable_path)
+    return own if own.exists() else None
+
+
+def has_programs(*names: str) -> Callable[[], bool]:
+    return lambda: all(map(find_program, names))
+
+
+def has_chromium() -> bool:
+    find_chromium.cache_clear()
+    return find_chromium() is not None
+
+
+PARTS = [
+    Part("Chromium", ("chromium",), has_chromium),
+    Part("PostgreSQL", ("postgresql",), has_programs("initdb", "postgres")),
+    Part(
+        "MariaDB",
+        ("mariadb-server-core", "mariadb-client-core"),
+        has_programs("mariadbd", "mariadb-install-db", "my_print_defaults"),
+    ),
+]
+
+
+def install_with_apt(packages: list[str]) -> bool:
+    """Works as root, or as a user whose sudo asks for no password."""
+    if not shutil.which("apt-get"):
+        return False
+    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if sudo and not (shutil.which("sudo") and succeeds(*sudo, "true")):
+        return False
+    apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
+    return succeeds(*apt, "update") and succeeds(
+        *apt, "install", "--yes", "--no-install-recommends", *packages
+    )
+
+
+def succeeds(*command: str) -> bool:
+    """Chatter goes to standard error: standard output is for the test runner."""
+    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr).returncode == 0
+
+
+def is_debian() -> bool:
+    return Path("/etc/os-release").exists() and platform.freedesktop_os_release()["ID"] == "debian"
+
+
+def missing() -> list[Part]:
+    return [part for part in PARTS if not part.is_there()]
+
+
+def main() -> str | None:
+    """Answers what to install by hand, or nothing where all is well."""
+    if parts := missing():
+        # Elsewhere a package of that name may be a mere pointer to a snap.
+        packages = [
+            package
+            for part in parts
+            for package in part.packages
+            if package != "chromium" or is_debian()
+        ]
+        if packages:
+            install_with_apt(packages)
+        if not has_chromium():
+            succeeds(sys.executable, "-m", "playwright", "install", "chromium")
+    if parts := missing():
+        names = ", ".join(part.name for part in parts)
+        packages = [package for part in parts for package in part.packages]
+        return f"The tests need {names}: install the packages {' '.join(packages)} and try again."
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
