@@ -1,0 +1,16 @@
+const form = document.querySelector(".exam");
+const answer = form.elements.answer;
+const key = `draft of ${form.dataset.user}`;
+
+function count() {
+  const words = answer.value.trim().split(/\s+/).filter(Boolean).length;
+  document.getElementById("words").value = words === 1 ? "1 word" : `${words} words`;
+}
+
+answer.value ||= sessionStorage.getItem(key) ?? "";
+count();
+answer.addEventListener("input", () => {
+  sessionStorage.setItem(key, answer.value);
+  count();
+});
+form.addEventListener("submit", () => sessionStorage.removeItem(key));
