@@ -13,7 +13,7 @@ class Account(NamedTuple):
 ACCOUNTS = [
     Account("demo", "demo", "a look around"),
     Account("demo2", "demo2", "someone else, in another browser"),
-    Account("admin", "admin", "the admin, with everyone’s sessions", is_staff=True),
+    Account("admin", "admin", "the admin, with all sessions", is_staff=True),
 ]
 
 

@@ -6,7 +6,7 @@ HOST = environment.text("HOST", "127.0.0.1")
 PORT = environment.port("PORT", 8000)
 
 # Anyone may know it, like the passwords: nothing here is secret.
-SECRET_KEY = "django-realtime-session-demo"  # noqa: S105
+SECRET_KEY = "django-realtime-session-demo"
 ALLOWED_HOSTS = [HOST, "localhost", "127.0.0.1", "[::1]"]
 if HOST in ("0.0.0.0", "::"):  # noqa: S104
     ALLOWED_HOSTS = ["*"]

@@ -9,7 +9,7 @@ urlpatterns = [
     path("exam/", views.exam, name="exam"),
     path("custom/", views.custom, name="custom"),
     path("clock/", views.clock, name="clock"),
-    path("login/", views.SignIn.as_view(), name="login"),
+    path("login/", views.sign_in, name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("session/", include("realtime_session.urls")),
     path("admin/", admin.site.urls),

@@ -6,15 +6,13 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from .accounts import ACCOUNTS
 
-
-class SignIn(LoginView):
-    extra_context = {"accounts": ACCOUNTS}
-    redirect_authenticated_user = True
+sign_in = LoginView.as_view(extra_context={"accounts": ACCOUNTS}, redirect_authenticated_user=True)
 
 
 @require_GET
@@ -29,7 +27,7 @@ def exam(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         words = len(request.POST.get("answer", "").split())
         messages.success(request, f"Your answer of {words} words was handed in.")
-        return redirect("home")
+        return redirect(reverse("exam") + "?handed-in")
     return render(request, "demo_site/exam.html")
 
 

@@ -7,10 +7,13 @@ function count() {
   document.getElementById("words").value = words === 1 ? "1 word" : `${words} words`;
 }
 
+if (location.search === "?handed-in") {
+  sessionStorage.removeItem(key);
+  history.replaceState(null, "", location.pathname);
+}
 answer.value ||= sessionStorage.getItem(key) ?? "";
 count();
 answer.addEventListener("input", () => {
   sessionStorage.setItem(key, answer.value);
   count();
 });
-form.addEventListener("submit", () => sessionStorage.removeItem(key));

@@ -1,0 +1,207 @@
+"""The demo site as its visitors run it: served by its own command, in a process of its own."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MANAGE = [sys.executable, ROOT / "demo_site/manage.py"]
+ENGINES = ["db", "cache", "cached_db", "file", "signed_cookies"]
+START_TIMEOUT = 30
+
+
+def environment(directory: Path, **variables: str) -> dict[str, str]:
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("DEMO_") and name not in ("HOST", "PORT", "DJANGO_SETTINGS_MODULE")
+    }
+    return {**inherited, "DEMO_DATABASE": str(directory / "demo.sqlite3"), **variables}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@contextmanager
+def demo(directory: Path, **variables: str) -> Iterator[httpx.Client]:
+    port = free_port()
+    with subprocess.Popen(
+        [*MANAGE, "serve"],
+        env=environment(directory, PORT=str(port), **variables),
+        stdout=subprocess.DEVNULL,
+    ) as server:
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+                wait_for(server, client)
+                yield client
+        finally:
+            server.terminate()
+
+
+def wait_for(server: subprocess.Popen[bytes], client: httpx.Client) -> None:
+    give_up_at = time.monotonic() + START_TIMEOUT
+    while True:
+        try:
+            client.get("/login/")
+            return
+        except httpx.ConnectError:
+            assert server.poll() is None, "the demo ended"
+            assert time.monotonic() < give_up_at, "the demo did not start"
+            time.sleep(0.05)
+
+
+def sign_in(client: httpx.Client, name: str = "demo", password: str | None = None) -> None:
+    client.get("/login/")
+    form = {"username": name, "password": password or name}
+    answer = post(client, "/login/", **form)
+    assert answer.status_code == 302, answer.text
+    assert answer.headers["Location"] == "/"
+
+
+def post(client: httpx.Client, path: str, **form: str) -> httpx.Response:
+    return client.post(path, data={**form, "csrfmiddlewaretoken": client.cookies["csrftoken"]})
+
+
+def manage(directory: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*MANAGE, *arguments],
+        env=environment(directory, **variables),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_page_answers(tmp_path, engine):
+    with demo(tmp_path, DEMO_SESSION_ENGINE=engine) as client:
+        sign_in(client, "admin")
+        for path in ["/", "/exam/", "/custom/", "/clock/", "/session/state/", "/admin/"]:
+            answer = client.get(path)
+            assert answer.status_code == 200, path
+            assert answer.headers["Content-Security-Policy"].startswith("default-src 'self';")
+        assert post(client, "/logout/").headers["Location"] == "/login/"
+        assert client.get("/").headers["Location"] == "/login/?next=/"
+
+
+def test_sign_in_page_shows_accounts_that_work(tmp_path):
+    with demo(tmp_path) as client:
+        page = client.get("/login/").text
+        for name in ["demo", "demo2", "admin"]:
+            assert page.count(f"<code>{name}</code>") == 2
+            sign_in(client, name)
+            post(client, "/logout/")
+
+
+def test_wrong_password_is_refused(tmp_path):
+    with demo(tmp_path) as client:
+        client.get("/login/")
+        answer = post(client, "/login/", username="demo", password="wrong")
+        assert "do not match" in answer.text
+
+
+def test_handing_in_counts_the_words(tmp_path):
+    with demo(tmp_path) as client:
+        sign_in(client)
+        client.get("/exam/")
+        answer = post(client, "/exam/", answer="time is short")
+        assert "3 words" in client.get(answer.headers["Location"]).text
+
+
+def test_static_files_are_served(tmp_path):
+    with demo(tmp_path) as client:
+        for path in ["demo_site/demo.css", "realtime_session/client.js", "admin/css/base.css"]:
+            assert client.get(f"/static/{path}").status_code == 200, path
+
+
+def test_timeouts_come_from_the_environment(tmp_path):
+    variables = {
+        "DEMO_IDLE_TIMEOUT": "7200",
+        "DEMO_WARN_BEFORE": "61.5",
+        "DEMO_ABSOLUTE_TIMEOUT": "9000",
+        "DEMO_TAB_CLOSE_GRACE": "33",
+    }
+    with demo(tmp_path, **variables) as client:
+        page = client.get("/login/").text
+        assert all(
+            f"{value}\n" in page or f"{value} seconds" in page for value in variables.values()
+        )
+        sign_in(client)
+        state = client.get("/session/state/").json()
+        assert state["idle_timeout"] == 7200
+        assert state["warn_before"] == 61.5
+        assert state["absolute_expires_in"] == pytest.approx(9000, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("variables", "warn_before"),
+    [
+        ({}, 45),
+        ({"DEMO_IDLE_TIMEOUT": "3600"}, 45),
+        ({"DEMO_IDLE_TIMEOUT": "20"}, 10),
+        ({"DEMO_IDLE_TIMEOUT": "", "DEMO_ABSOLUTE_TIMEOUT": "30"}, 15),
+    ],
+)
+def test_warning_time_fits_the_timeouts(tmp_path, variables, warn_before):
+    code = "from django.conf import settings; print(settings.REALTIME_SESSION['WARN_BEFORE'])"
+    answer = manage(tmp_path, "shell", "--no-imports", "-c", code, **variables)
+    assert float(answer.stdout) == warn_before
+
+
+def test_restart_keeps_sessions_and_accounts(tmp_path):
+    with demo(tmp_path) as client:
+        sign_in(client)
+        cookies = dict(client.cookies)
+    with demo(tmp_path) as client:
+        client.cookies.update(cookies)
+        assert client.get("/").status_code == 200
+
+
+def test_idle_session_ends_and_the_sign_in_page_says_why(tmp_path):
+    with demo(tmp_path, DEMO_IDLE_TIMEOUT="1") as client:
+        sign_in(client)
+        time.sleep(1.1)
+        answer = client.get("/exam/")
+        assert answer.headers["Location"] == "/login/?next=/exam/"
+        assert 'class="warning"' in client.get(answer.headers["Location"]).text
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DEMO_IDLE_TIMEOUT", "soon"),
+        ("DEMO_IDLE_TIMEOUT", "0"),
+        ("DEMO_WARN_BEFORE", "-1"),
+        ("DEMO_WARN_BEFORE", "100"),
+        ("DEMO_ABSOLUTE_TIMEOUT", "inf"),
+        ("DEMO_TAB_CLOSE_GRACE", "nan"),
+        ("DEMO_SESSION_ENGINE", "redis"),
+        ("PORT", "http"),
+        ("PORT", "70000"),
+        ("HOST", "192.0.2.1"),
+    ],
+)
+def test_bad_value_is_named(tmp_path, variable, value):
+    answer = manage(tmp_path, "serve", **{"PORT": str(free_port()), variable: value})
+    assert answer.returncode == 1
+    assert variable.removeprefix("DEMO_") in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_taken_port_is_named(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        answer = manage(tmp_path, "serve", PORT=port)
+    assert answer.returncode == 1
+    assert f"port {port}: Address already in use" in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
