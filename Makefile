@@ -35,8 +35,8 @@ clean: ## Remove all that the other targets made
 
 # pip is what `venv` installs last: an interrupted run is taken up again.
 $(BIN)/pip:
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed." >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed." if sys.version_info < (3, 11) else 0)'
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; make PYTHON=... names one." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.package: pyproject.toml | $(BIN)/pip

@@ -1,4 +1,5 @@
 import { SessionClient } from "../realtime_session/client.js";
+import { clock } from "./clock.js";
 
 const client = new SessionClient();
 const candle = document.getElementById("candle");
@@ -15,14 +16,9 @@ const words = {
 
 const HEIGHT = 120; // how far the candle burns down, in the drawing's units
 
-function clock(seconds) {
-  const whole = Math.ceil(seconds);
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
-}
-
 function draw() {
   const left = client.expiresIn;
-  document.getElementById("time-left").value = left === null ? "–:––" : clock(left);
+  document.getElementById("time-left").value = clock(left);
   const burnt = left === null ? 0 : 1 - Math.min(1, left / client.state.idle_timeout);
   stick.style.setProperty("--burnt", `${burnt * HEIGHT}px`);
 }
@@ -39,7 +35,7 @@ for (const type of ["state", "warning", "extended"]) client.addEventListener(typ
 client.addEventListener("connection", ({ detail }) => tell(detail.connected ? undefined : "Reconnecting…"));
 client.addEventListener("expired", ({ detail }) => {
   tell(detail.message);
-  setTimeout(() => location.assign(detail.redirect ?? "/"), 3000);
+  setTimeout(() => location.assign(`${detail.redirect}?next=${location.pathname}`), 3000);
 });
 
 stay.addEventListener("click", () => client.extend().catch((error) => tell(error.message)));
