@@ -1,0 +1,98 @@
+"""System checks: what would make sessions outlive their end, or end too early, is said at start-up."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+from . import conf
+
+MIDDLEWARE = "realtime_session.middleware.SessionMonitorMiddleware"
+_NEEDED_APPS = ("django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions")
+_NEEDED_BEFORE = (
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+)
+_IF_USED_BEFORE = ("django.contrib.messages.middleware.MessageMiddleware",)
+SHORTEST_WARNING = 20
+"""WCAG 2.2, success criterion 2.2.1: at least 20 seconds to extend a time limit by a simple action."""
+
+
+@register(Tags.security)
+def check_settings(**kwargs: Any) -> list[CheckMessage]:
+    """E001 to E004, W001, W002: ``REALTIME_SESSION`` itself."""
+    found: list[CheckMessage] = [
+        Error(problem.message, hint=problem.hint, id=f"realtime_session.{problem.check_id}")
+        for problem in conf.problems()
+    ]
+    return found or list(_check_durations(conf.current()))
+
+
+def _check_durations(current: conf.Settings) -> Iterator[CheckMessage]:
+    if current.warn_before < SHORTEST_WARNING:
+        yield Warning(
+            f"{conf.SETTING}['WARN_BEFORE'] is under {SHORTEST_WARNING} seconds.",
+            hint="WCAG 2.2.1 asks that people have at least 20 seconds to choose to stay.",
+            id="realtime_session.W001",
+        )
+    if current.idle_timeout > settings.SESSION_COOKIE_AGE:
+        yield Warning(
+            f"SESSION_COOKIE_AGE is shorter than {conf.SETTING}['IDLE_TIMEOUT']: "
+            "Django's own session would lapse first.",
+            hint="Raise SESSION_COOKIE_AGE to at least IDLE_TIMEOUT.",
+            id="realtime_session.W002",
+        )
+
+
+@register(Tags.security)
+def check_middleware(**kwargs: Any) -> list[CheckMessage]:
+    """E005 and E006: without the middleware, or with it too early, nothing is enforced over HTTP."""
+    installed = list(settings.MIDDLEWARE)
+    if MIDDLEWARE not in installed:
+        return [
+            Error(
+                f"{MIDDLEWARE} is not in MIDDLEWARE.",
+                hint="Add it after the authentication and messages middleware.",
+                id="realtime_session.E005",
+            )
+        ]
+    earlier = installed[: installed.index(MIDDLEWARE)]
+    return [
+        Error(
+            f"{MIDDLEWARE} must come after {name}.",
+            hint="Move it down in MIDDLEWARE, below the authentication and messages middleware.",
+            id="realtime_session.E006",
+        )
+        for name in (*_NEEDED_BEFORE, *_IF_USED_BEFORE)
+        if name not in earlier and (name in _NEEDED_BEFORE or name in installed)
+    ]
+
+
+@register(Tags.compatibility)
+def check_surroundings(**kwargs: Any) -> list[CheckMessage]:
+    """E007 and W003: what the package builds on."""
+    found: list[CheckMessage] = [
+        Error(
+            f"{name} is not installed, and realtime_session needs it.",
+            hint=f'Add "{name}" to INSTALLED_APPS.',
+            id="realtime_session.E007",
+        )
+        for name in _NEEDED_APPS
+        if not apps.is_installed(name)
+    ]
+    if not getattr(settings, "ASGI_APPLICATION", None) and _wants_sockets():
+        found.append(
+            Warning(
+                "ASGI_APPLICATION is not set, so nothing serves the WebSocket.",
+                hint='Set it to your "project.asgi.application", or set '
+                f"{conf.SETTING}['WEBSOCKET_URL'] to None to do without sockets.",
+                id="realtime_session.W003",
+            )
+        )
+    return found
+
+
+def _wants_sockets() -> bool:
+    return not conf.problems() and conf.current().websocket_url is not None

@@ -1,0 +1,180 @@
+"""The WebSocket consumer: one for each tab. It speaks the protocol and leaves the rest to the hub."""
+
+import logging
+import time
+from typing import Any
+
+from channels.exceptions import StopConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer
+from msgspec import UNSET
+
+from . import engine, presenter, protocol
+from .handshake import Handshake
+from .hub import Found, Hub, TooManyTabsError
+from .local_session import unavailable
+from .policy import EndReason, Phase
+from .protocol import (
+    MAX_BAD_MESSAGES,
+    Activity,
+    BadFrameError,
+    BadMessageError,
+    ClientMessage,
+    CloseCode,
+    Error,
+    Extend,
+    Sync,
+)
+from .stores import StoreUnavailable
+from .tab import Send, Tab
+
+logger = logging.getLogger(__name__)
+
+
+class SessionConsumer(AsyncWebsocketConsumer):
+    """One tab's socket.
+
+    Unlike a stock consumer it has no channel and no group of its own, and does not hop to a thread for each
+    message to close database connections: it has none. Its application ends with its socket.
+    """
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self._to_client: Send = send
+        self.limit = MessageLimit()
+        self.bad_messages = 0
+        self.handshake: Handshake | None = Handshake(scope)
+        self.tab = Tab(send)
+        self.hub = Hub.attach()
+        try:
+            while True:
+                await self.dispatch(await receive())
+        except StopConsumer:
+            pass
+        finally:
+            await self.hub.detach(self.tab)
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Handle one event of the server. Nothing that a client sends can name a handler."""
+        match message["type"]:
+            case "websocket.connect":
+                await self.connect()
+            case "websocket.receive":
+                await self.receive(message.get("text"), message.get("bytes"))
+            case "websocket.disconnect":
+                raise StopConsumer
+
+    async def connect(self) -> None:
+        """Accept and say the state, or refuse; what a page is to understand is accepted first."""
+        handshake, self.handshake = self.handshake, None
+        if handshake is None or not handshake.has_allowed_origin:
+            await self._to_client({"type": "websocket.close"})
+            return
+        await self.accept(handshake.subprotocol)
+        self.tab.language = handshake.language
+        if not handshake.has_common_subprotocol:
+            self.tab.close(CloseCode.NO_COMMON_SUBPROTOCOL)
+        else:
+            await self._sign_in(handshake.session_key)
+        await self.tab.flushed()
+
+    async def accept(self, subprotocol: str | None = None, headers: Any = None) -> None:
+        """Accept the socket."""
+        await self._to_client({"type": "websocket.accept", "subprotocol": subprotocol})
+
+    async def _sign_in(self, session_key: str) -> None:
+        try:
+            found, reason = await self._find(session_key)
+        except Exception as error:
+            # Whatever the project's session engine or authentication backend raises when it is down.
+            logger.warning("A socket could not be served: %s", type(error).__name__)
+            self.tab.push(unavailable(self.hub.now()))
+            self.tab.close(CloseCode.TRY_AGAIN_LATER)
+            return
+        if found is not None:
+            self._join(found)
+            return
+        if reason is not None:
+            self.tab.push(presenter.expired(reason, self.hub.now(), self.tab.language))
+        self.tab.close(CloseCode.NOT_SIGNED_IN)
+
+    async def _find(self, session_key: str) -> tuple[Found | None, EndReason | None]:
+        """Return the live session behind a cookie; else None and, where it is known, why."""
+        if not session_key:
+            return None, None
+        identity = await self.hub.run_blocking(engine.identify, session_key)
+        if identity is None:
+            return None, await self.hub.why_gone(session_key)
+        found = await self.hub.find(identity.sid)
+        if found is None:
+            return None, EndReason.UNKNOWN
+        if found.status.phase is Phase.ENDED:
+            return None, found.status.reason
+        return found, None
+
+    def _join(self, found: Found) -> None:
+        try:
+            self.hub.join(self.tab, found)
+        except TooManyTabsError:
+            self.tab.close(CloseCode.TOO_MUCH)
+        else:
+            self.tab.push(presenter.state(found.record, found.now))
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Act on a client's frame, or say why not."""
+        if self.tab.closed:
+            return
+        now = self.hub.now()
+        if not self.limit.allows(time.monotonic()):
+            self.tab.push(Error(at=now, code="rate_limited", detail="Too many messages."))
+            self.tab.close(CloseCode.TOO_MUCH)
+            return
+        try:
+            message = protocol.decode(text_data)
+        except BadFrameError:
+            self.tab.close(CloseCode.BAD_FRAMES)
+        except BadMessageError as error:
+            self.tab.push(Error(at=now, code=error.code, detail=error.detail, id=error.id))
+            self.bad_messages += 1
+            if self.bad_messages > MAX_BAD_MESSAGES:
+                self.tab.close(CloseCode.BAD_FRAMES)
+        else:
+            await self._act(message)
+
+    async def _act(self, message: ClientMessage) -> None:
+        if isinstance(message, Activity):
+            self.hub.activity(self.tab)
+            return
+        id = getattr(message, "id", UNSET)
+        try:
+            if isinstance(message, Extend):
+                found = await self.hub.extend(self.tab)
+                if found is not None and found.status.phase is not Phase.ENDED:
+                    self.tab.push(presenter.extended(found.status, found.now, id))
+            elif isinstance(message, Sync):
+                found = await self.hub.find(self.tab.sid)
+                if found is not None and found.status.phase is not Phase.ENDED:
+                    self.tab.push(presenter.state(found.record, found.now, id))
+            else:
+                await self.hub.end(self.tab, EndReason.LOGOUT)
+        except StoreUnavailable:
+            self.tab.push(unavailable(self.hub.now(), id))
+        await self.tab.flushed()
+
+
+class MessageLimit:
+    """A token bucket: 50 messages, filled up every 5 seconds; so never more than 10 a second for long."""
+
+    __slots__ = ("_filled_at", "_tokens")
+    tokens = 50
+    interval = 5.0
+
+    def __init__(self) -> None:
+        self._tokens = 0
+        self._filled_at = float("-inf")
+
+    def allows(self, now: float) -> bool:
+        """Take a token at ``now`` (monotonic seconds); say whether there was one."""
+        if now - self._filled_at >= self.interval:
+            self._filled_at = now
+            self._tokens = self.tokens
+        self._tokens -= 1
+        return self._tokens >= 0

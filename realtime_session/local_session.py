@@ -1,0 +1,88 @@
+"""One session's tabs in this process: what they were told last, and what to tell them next."""
+
+from collections.abc import Callable
+
+from msgspec import UNSET, UnsetType
+
+from . import presenter
+from .policy import EndReason, Phase, Record, Status
+from .protocol import CloseCode, Error, Refresh, ServerMessage
+from .tab import Tab
+
+REFRESH_RETRY = 5.0
+"""Seconds that a tab has to renew the cookie before another one is asked."""
+
+
+class LocalSession:
+    """Tells the tabs what changes, and only that. ``now`` is the store's clock throughout."""
+
+    __slots__ = (
+        "_asked_at",
+        "answering",
+        "near_at",
+        "phase",
+        "reason",
+        "record",
+        "tabs",
+        "troubled",
+    )
+
+    def __init__(self, record: Record, status: Status) -> None:
+        self.tabs: list[Tab] = []
+        self.record = record
+        self.phase = status.phase
+        self.reason = status.reason
+        self.answering: set[Tab] = set()
+        """Tabs that are about to get an ``extended`` of their own, with the id of their question."""
+        self.near_at = 0.0
+        """The loop's time from which activity cannot wait for the next tick."""
+        self.troubled = False
+        self._asked_at = 0.0
+
+    def update(self, record: Record, status: Status, now: float) -> None:
+        """Take in what the store says of the live session, and push it where it is news."""
+        self.record = record
+        self.troubled = False
+        told, self.phase, self.reason = (self.phase, self.reason), status.phase, status.reason
+        if status.phase is Phase.WARNING and told != (status.phase, status.reason):
+            self._push(lambda tab: presenter.warning(status, now))
+        elif status.phase is Phase.ACTIVE and told[0] is Phase.WARNING:
+            others = [tab for tab in self.tabs if tab not in self.answering]
+            self._push(lambda tab: presenter.extended(status, now), others)
+
+    def expire(self, reason: EndReason, now: float) -> None:
+        """Push the end and close the sockets."""
+        self._push(lambda tab: presenter.expired(reason, now, tab.language))
+        for tab in self.tabs:
+            tab.close(CloseCode.ENDED)
+
+    def say_unavailable(self, now: float) -> None:
+        """Say once, for as long as it lasts, that the store does not answer."""
+        if not self.troubled:
+            self.troubled = True
+            self._push(lambda tab: unavailable(now))
+
+    def ask_refresh(self, now: float) -> None:
+        """Have one tab renew cookie and Django session, once half of what the last save gave has passed."""
+        record = self.record
+        half_gone = record.cookie_age and now - record.saved_at > record.cookie_age / 2
+        if not half_gone or now - self._asked_at < REFRESH_RETRY:
+            return
+        url = presenter.refresh_url()
+        if url is not None and self.tabs:
+            self._asked_at = now
+            # Another tab's turn next time: this one may be frozen.
+            self.tabs.append(self.tabs.pop(0))
+            self.tabs[-1].push(Refresh(at=now, url=url))
+
+    def _push(
+        self, message_for: Callable[[Tab], ServerMessage], tabs: list[Tab] | None = None
+    ) -> None:
+        for tab in list(self.tabs) if tabs is None else tabs:
+            tab.push(message_for(tab))
+
+
+def unavailable(now: float, id: str | UnsetType = UNSET) -> Error:
+    """Return the answer to what could not be done because the store does not answer."""
+    detail = "The server cannot reach its store just now."
+    return Error(at=now, code="unavailable", detail=detail, id=id)

@@ -1,0 +1,194 @@
+"""The HTTP side: requests count as activity, and a session that has ended is served to nobody."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
+
+from . import answers, conf, engine, monitor
+from .answers import SessionEnded
+from .looks import looks
+from .passivity import is_deliberate, is_passive
+from .policy import EndReason, Record
+from .stores import StoreUnavailable
+from .wording import MESSAGES, message_for
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER = 5
+
+
+class SessionMonitorMiddleware:
+    """Place it after the authentication and messages middleware. Sync and async, under WSGI and ASGI.
+
+    Sets ``request.session_ended``: None, or what ended the session that the request's cookie was for. Such
+    a request goes on as anonymous, the cookie is deleted, and a message says why.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        visit = Visit(request)
+        if self._is_async:
+            return self._answer(visit)
+        refusal = None if visit.is_known else visit.begin()
+        response = refusal or self.get_response(request)
+        return visit.finish(response) if visit.has_more_to_do else response
+
+    async def _answer(self, visit: "Visit") -> HttpResponseBase:
+        # The session and the user are read on the thread on which Django reads them itself.
+        refusal = None if visit.is_known else await sync_to_async(visit.begin)()
+        response = refusal or await self.get_response(visit.request)
+        if visit.has_more_to_do:
+            response = await sync_to_async(visit.finish)(response)
+        return response
+
+
+class Visit:
+    """One request: what was known of its session before the view, and what to do after it."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.request = request
+        self.cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
+        self.sid: str | None = None
+        self.key = ""
+        self.record: Record | None = None
+        self.now = time.time()
+        request.session_ended = None  # type: ignore[attr-defined]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether a look within the last moments answers for this request, without any query."""
+        look = looks.recall(self.cookie) if self.cookie else None
+        if look is None or not look.counted:
+            return False
+        self.sid, self.record, self.now = look.record.sid, look.record, look.now
+        self.key = look.record.session_key
+        return True
+
+    @property
+    def has_more_to_do(self) -> bool:
+        """Whether the session was used at all, by the view or before it."""
+        return bool(self.request.session.accessed)
+
+    def begin(self) -> HttpResponse | None:
+        """Look at the session, count the request, refuse an ended session; return a 503 or nothing."""
+        session = self.request.session
+        if session.session_key is None and not session.modified:
+            self._explain_arrival()
+            return None
+        sid = session.get(engine.SID_KEY)
+        try:
+            if sid is not None:
+                self._admit(sid)
+            elif engine.is_logged_in(session) and self.request.user.is_authenticated:
+                self._remember(monitor.begin(self.request))
+            else:
+                self._explain_absence()
+        except StoreUnavailable:
+            logger.exception("The store did not answer a request.")
+            if conf.current().on_store_error == "deny":
+                return HttpResponse(
+                    _("The service is not available just now. Please try again."),
+                    status=503,
+                    headers={"Retry-After": str(RETRY_AFTER)},
+                )
+        return None
+
+    def finish(self, response: HttpResponseBase) -> HttpResponseBase:
+        """After the view: see who is logged in now, and let nothing revive an ended session."""
+        ended: SessionEnded | None = self.request.session_ended  # type: ignore[attr-defined]
+        if ended is not None:
+            return answers.in_place_of(self.request, response, ended, self.now)
+        try:
+            return self._follow(response)
+        except StoreUnavailable:
+            # The view has run and its answer is true; the next request is refused or looks again.
+            logger.exception("The store did not answer after a request.")
+            return response
+
+    def _admit(self, sid: str) -> None:
+        counts = not is_passive(self.request)
+        found = monitor.admit(sid, counts=counts, extend=counts and is_deliberate(self.request))
+        self.now = found.now
+        if found.ended is not None or found.record is None:
+            self._refuse(found.ended or EndReason.UNKNOWN)
+            return
+        self._remember(found.record)
+        if self.cookie:
+            looks.remember(self.cookie, found.record, found.now, counted=counts)
+
+    def _remember(self, record: Record) -> None:
+        self.sid = record.sid
+        self.record = record
+        self.key = engine.revocable_key(self.request.session)
+
+    def _refuse(self, reason: EndReason) -> None:
+        """Go on as anonymous: the session is emptied, so Django deletes the cookie."""
+        request = self.request
+        request.session.flush()
+        nobody = AnonymousUser()
+
+        async def auser() -> AnonymousUser:
+            return nobody
+
+        request.user = nobody
+        request.auser = auser
+        ended = SessionEnded(reason, message_for(reason))
+        request.session_ended = ended  # type: ignore[attr-defined]
+        messages.warning(request, ended.message, fail_silently=True)
+
+    def _explain_absence(self) -> None:
+        """Nobody is logged in: say why if the cookie's session was one that we ended and deleted."""
+        reason = None
+        if self.cookie and self.request.session.session_key != self.cookie:
+            reason = monitor.why_gone(self.cookie)
+        if reason is None:
+            self._explain_arrival()
+        else:
+            self._refuse(reason)
+
+    def _explain_arrival(self) -> None:
+        """Say why to a tab that was sent here after another one's request lost the cookie already."""
+        reason = self.request.GET.get("session_ended")
+        if reason in MESSAGES and self.request.method == "GET":
+            messages.warning(self.request, message_for(EndReason(reason)), fail_silently=True)
+
+    def _follow(self, response: HttpResponseBase) -> HttpResponseBase:
+        session = self.request.session
+        sid = session.get(engine.SID_KEY)
+        if self.sid is not None and sid != self.sid:
+            monitor.end(self.sid, EndReason.LOGOUT)
+        elif sid is not None and (session.modified or settings.SESSION_SAVE_EVERY_REQUEST):
+            return self._follow_save(sid, response)
+        return response
+
+    def _follow_save(self, sid: str, response: HttpResponseBase) -> HttpResponseBase:
+        # Django is about to save. A session that ended meanwhile must neither be revived by that, nor answer
+        # the bare 400 that Django gives when the row is gone.
+        found = monitor.admit(sid, counts=False)
+        if found.ended is not None or found.record is None:
+            self._refuse(found.ended or EndReason.UNKNOWN)
+            ended: SessionEnded = self.request.session_ended  # type: ignore[attr-defined]
+            return answers.login_needed(self.request, ended, found.now)
+        key = engine.revocable_key(self.request.session)
+        record = found.record
+        if key != record.session_key or found.now - record.saved_at > record.cookie_age / 4:
+            get_age = self.request.session.get_expiry_age
+            monitor.bind(sid, key, float(get_age()))
+        return response

@@ -1,0 +1,253 @@
+"""The use cases: begin to monitor a session, look at it, extend it, end it, and say so.
+
+The public API for projects is ``end_session``, ``end_user_sessions``, ``extend_session`` and
+``sessions_for``, each with an async twin that has the prefix ``a``. Any of them raises StoreUnavailable
+where the store does not answer.
+"""
+
+import logging
+import secrets
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth.signals import user_logged_in
+from django.db.models import Model
+from django.http import HttpRequest
+
+from . import bus, conf, engine
+from .policy import EndReason, Phase, Policy, Record, Status, evaluate, touched
+from .signals import session_ended, session_started
+from .stores import get_store
+
+logger = logging.getLogger(__name__)
+
+SWEEP_BATCH = 500
+SETTLE_AFTER = 10.0
+"""Seconds that the process which ended a session has to settle it, before a sweep does."""
+
+
+def begin(request: HttpRequest) -> Record:
+    """Monitor the request's logged-in session from now on, or anew after another full login in it.
+
+    Puts the sid into the Django session, which the caller's response is to save.
+    """
+    session = request.session
+    if session.session_key is None:
+        # After a flush, as when somebody logs in over another user's session.
+        session.cycle_key()
+    draft = _draft(request, session.get(engine.SID_KEY) or secrets.token_hex(16))
+    record = get_store().open(draft, as_of=0.0)
+    while record is None:
+        # That sid has ended: what has ended stays so, and the new login gets an id of its own.
+        draft = _draft(request, secrets.token_hex(16))
+        record = get_store().open(draft, as_of=0.0)
+    if session.get(engine.SID_KEY) == record.sid:
+        nudge(record.sid)
+    else:
+        session[engine.SID_KEY] = record.sid
+    session_started.send_robust(
+        Record, sid=record.sid, user_id=record.user_id, reason=None, at=record.started_at
+    )
+    return record
+
+
+def _draft(request: HttpRequest, sid: str) -> Record:
+    """Return a record for the request in a timebase where now is 0."""
+    kept = conf.current().record_client
+    return Record(
+        sid=sid,
+        user_id=engine.user_id_of(request.session),
+        started_at=0.0,
+        last_activity_at=0.0,
+        policy=_policy_for(request),
+        session_key=engine.revocable_key(request.session),
+        cookie_age=float(request.session.get_expiry_age()),
+        ip_address=request.META.get("REMOTE_ADDR", "") if kept else "",
+        user_agent=request.META.get("HTTP_USER_AGENT", "") if kept else "",
+    )
+
+
+def _policy_for(request: HttpRequest) -> Policy:
+    settings = conf.current()
+    if settings.policy is None:
+        return settings.default_policy
+    policy = settings.policy(request)
+    if not isinstance(policy, Policy):
+        raise TypeError(f'{conf.SETTING}["POLICY"] returned {policy!r}, which is no Policy')
+    return policy
+
+
+def _begin_at_login(sender: Any, request: HttpRequest | None, **kwargs: Any) -> None:
+    # Channels logs in without a request: such a session is taken up at its first request.
+    if request is not None and hasattr(request, "session"):
+        begin(request)
+
+
+user_logged_in.connect(_begin_at_login, dispatch_uid="realtime_session.begin")
+
+
+def look(sid: str) -> tuple[float, Record | None]:
+    """Return the store's now and the record, or None where there is none. Never counts as activity."""
+    now, records = get_store().get([sid])
+    return now, records.get(sid)
+
+
+def touch(sid: str, *, extend: bool = False) -> tuple[float, Record | None]:
+    """Note activity in this very moment; return the store's now and the record as it is thereafter.
+
+    Nudges where that ended a warning. What does not count, by ``policy.touched``, changes nothing.
+    """
+    now, records = get_store().touch({sid: 0.0}, extend)
+    before = records.get(sid)
+    if before is None:
+        return now, None
+    after = touched(before, now, extend=extend)
+    if ended_warning(before, after, now):
+        nudge(sid)
+    return now, after
+
+
+def ended_warning(before: Record, after: Record, now: float) -> bool:
+    """Say whether a touch took the session from its warning phase back to its active phase."""
+    return (
+        evaluate(before, now).phase is Phase.WARNING and evaluate(after, now).phase is Phase.ACTIVE
+    )
+
+
+class Admission(NamedTuple):
+    """Whether a session may be served: its record and the store's now; ``ended`` says why not."""
+
+    record: Record | None
+    now: float
+    ended: EndReason | None
+
+
+def admit(sid: str, *, counts: bool, extend: bool = False) -> Admission:
+    """Say whether a session may be served now; end it if it is due. ``counts`` notes activity as well."""
+    while True:
+        now, record = touch(sid, extend=extend) if counts else look(sid)
+        if record is None:
+            return Admission(None, now, EndReason.UNKNOWN)
+        status = evaluate(record, now)
+        if status.phase is not Phase.ENDED:
+            return Admission(record, now, None)
+        if record.ended_at is not None or end(sid, status.reason, only_if_due=True):
+            return Admission(record, now, status.reason)
+        # Somebody else ended it or was active just now: look again.
+        counts = False
+
+
+def why_gone(session_key: str) -> EndReason | None:
+    """Say why a cookie's Django session is gone, None if not because we ended it."""
+    record = get_store().find_ended(session_key)
+    return None if record is None else record.end_reason
+
+
+def end(sid: str, reason: EndReason, *, only_if_due: bool = False) -> Record | None:
+    """End a session and deal with what follows; return its record if it was this call that ended it."""
+    record = get_store().end(sid, reason, only_if_due)
+    if record is not None:
+        settle(record)
+    return record
+
+
+def settle(record: Record) -> None:
+    """Do what follows an end: delete the Django session, nudge, send the signal, note that it is done.
+
+    Safe to repeat. If it fails half-way, a sweep does it again. People hear of the end before
+    receivers of the signal do, so that a slow receiver cannot delay them.
+    """
+    try:
+        engine.delete(record.session_key)
+    except Exception:
+        logger.exception("The Django session of %s… was not deleted; will retry.", record.sid[:8])
+        nudge(record.sid)
+        return
+    nudge(record.sid)
+    session_ended.send_robust(
+        Record,
+        sid=record.sid,
+        user_id=record.user_id,
+        reason=record.end_reason,
+        at=record.ended_at,
+    )
+    get_store().finish(record.sid)
+
+
+def bind(sid: str, session_key: str, cookie_age: float) -> None:
+    """Note that Django is saving its session now, under this key, for ``cookie_age`` seconds."""
+    get_store().bind(sid, session_key, cookie_age)
+
+
+def nudge(sid: str) -> None:
+    """Have every process look at the session again, once what was just stored can be seen there."""
+    get_store().on_commit(lambda: bus.nudge([sid]))
+
+
+def sweep(keep_for: float) -> int:
+    """End what is overdue, settle what was left half done, drop tombstones over ``keep_for`` seconds old.
+
+    Any process may do this at any time. Returns how many sessions it ended.
+    """
+    store = get_store()
+    ended = 0
+    while due := store.overdue(SWEEP_BATCH):
+        ended += sum(end(sid, EndReason.IDLE, only_if_due=True) is not None for sid in due)
+    for record in store.unfinished(SETTLE_AFTER, SWEEP_BATCH):
+        settle(record)
+    store.purge(keep_for)
+    return ended
+
+
+def sid_of(request_or_sid: HttpRequest | str) -> str | None:
+    """Return the sid of a request, None where its session is not monitored; a sid is returned as it is."""
+    if isinstance(request_or_sid, str):
+        return request_or_sid
+    sid = request_or_sid.session.get(engine.SID_KEY)
+    return sid if isinstance(sid, str) else None
+
+
+def end_session(
+    request_or_sid: HttpRequest | str, reason: EndReason | str = EndReason.REVOKED
+) -> bool:
+    """End one session, in every tab; say whether it was this call that ended it.
+
+    Raises ValueError for a reason that is no ``EndReason``.
+    """
+    sid = sid_of(request_or_sid)
+    return sid is not None and end(sid, EndReason(reason)) is not None
+
+
+def end_user_sessions(
+    user: Model | str | int,
+    reason: EndReason | str = EndReason.REVOKED,
+    keep: HttpRequest | str | None = None,
+) -> int:
+    """End all sessions of a user (or primary key) but that of ``keep``; return how many it ended."""
+    kept = None if keep is None else sid_of(keep)
+    sids = [record.sid for record in sessions_for(user) if record.sid != kept]
+    return sum(end(sid, EndReason(reason)) is not None for sid in sids)
+
+
+def extend_session(request_or_sid: HttpRequest | str) -> Status | None:
+    """Move the idle deadline, as if the user chose to stay; return the status, None if too late."""
+    sid = sid_of(request_or_sid)
+    if sid is None:
+        return None
+    now, record = touch(sid, extend=True)
+    status = None if record is None else evaluate(record, now)
+    return None if status is None or status.phase is Phase.ENDED else status
+
+
+def sessions_for(user: Model | str | int) -> Sequence[Record]:
+    """Return the records of a user's (or primary key's) live sessions, latest login first."""
+    user_id = str(user.pk if isinstance(user, Model) else user)
+    now, records = get_store().for_user(user_id)
+    return [record for record in records if evaluate(record, now).phase is not Phase.ENDED]
+
+
+aend_session = sync_to_async(end_session)
+aend_user_sessions = sync_to_async(end_user_sessions)
+aextend_session = sync_to_async(extend_session)
+asessions_for = sync_to_async(sessions_for)

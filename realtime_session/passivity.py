@@ -1,0 +1,30 @@
+"""Which requests are a person's activity, and which are a deliberate choice to stay."""
+
+from django.http import HttpRequest
+from django.urls import Resolver404, resolve
+
+from . import conf
+from .decorators import is_passive_view
+
+
+def is_passive(request: HttpRequest) -> bool:
+    """Say whether a request is no activity: by header, path, URL name or decorator."""
+    settings = conf.current()
+    if request.headers.get("X-Session-Passive") == "1":
+        return True
+    if any(pattern.search(request.path) for pattern in settings.passive_urls):
+        return True
+    try:
+        match = resolve(request.path_info, getattr(request, "urlconf", None))
+    except Resolver404:
+        return False
+    return match.view_name in settings.passive_url_names or is_passive_view(match.func)
+
+
+def is_deliberate(request: HttpRequest) -> bool:
+    """Say whether a request stands for a person who goes on: a page that was opened or a form that was sent.
+
+    What a page fetches by itself is mere activity (Fetch Metadata, ``Sec-Fetch-Mode``). Clients that do
+    not say, such as scripts and old browsers, are taken for a person's: they hear no warning.
+    """
+    return request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"

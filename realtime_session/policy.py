@@ -1,0 +1,174 @@
+"""When a session is active, when to warn, when it has ended: pure functions of a record and a clock.
+
+Nothing here does I/O, reads a setting or owns a clock. Instants (``…_at``, ``now``) are epoch seconds
+of the store's clock; durations are seconds.
+"""
+
+import enum
+import math
+from dataclasses import dataclass, field, replace
+
+DAY = 86_400.0
+
+
+class Phase(enum.StrEnum):
+    """Where a session stands; computed from its record, never stored."""
+
+    ACTIVE = "active"
+    WARNING = "warning"
+    ENDED = "ended"
+
+
+class EndReason(enum.StrEnum):
+    """Why a session ended; the words are those of the wire protocol."""
+
+    IDLE = "idle"
+    ABSOLUTE = "absolute"
+    LOGOUT = "logout"
+    REVOKED = "revoked"
+    CLOSED = "closed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long one session may live; copied into its record at login.
+
+    All durations are seconds. ``idle_timeout`` is the longest time without activity, ``warn_before``
+    how long before the end people are told, ``absolute_timeout`` the longest time since login
+    (None: no limit), ``tab_close_grace`` how long a session outlives its last tab (None: for as long
+    as its other deadlines allow). Mere activity ends a warning only if
+    ``activity_extends_in_warning``; else the person must choose to stay.
+
+    Raises ValueError, naming the field, for what no session could follow.
+    """
+
+    idle_timeout: float = 900.0
+    warn_before: float = 120.0
+    absolute_timeout: float | None = None
+    tab_close_grace: float | None = None
+    activity_extends_in_warning: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("idle_timeout", "warn_before", "absolute_timeout", "tab_close_grace"):
+            value = getattr(self, name)
+            optional = name in ("absolute_timeout", "tab_close_grace")
+            if value is None and optional:
+                continue
+            if value is None or not math.isfinite(value) or value <= 0:
+                raise ValueError(f"{name} must be a positive number of seconds, not {value!r}")
+        for name in ("idle_timeout", "absolute_timeout"):
+            value = getattr(self, name)
+            if value is not None and value <= self.warn_before:
+                raise ValueError(f"{name} must be longer than warn_before ({self.warn_before:g} s)")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The facts about one monitored session, as the store keeps them.
+
+    ``sid`` is its opaque id; ``session_key`` the latest key of the Django session ("" where the engine
+    cannot revoke by key), never to be shown or logged. ``fixed_end_at`` is an end that the project set
+    with ``set_expiry(datetime)``. ``saved_at`` and ``cookie_age`` say when Django last saved its session
+    and for how many seconds that save holds. ``finished`` is true once an end was fully dealt with.
+    """
+
+    sid: str
+    user_id: str
+    started_at: float
+    last_activity_at: float
+    policy: Policy = field(default_factory=Policy)
+    session_key: str = field(default="", repr=False)
+    fixed_end_at: float | None = None
+    saved_at: float = 0.0
+    cookie_age: float = 0.0
+    ended_at: float | None = None
+    end_reason: EndReason | None = None
+    finished: bool = False
+    ip_address: str = ""
+    user_agent: str = ""
+
+    @property
+    def idle_end_at(self) -> float:
+        """When the session ends if nothing more happens, other limits aside."""
+        return self.last_activity_at + self.policy.idle_timeout
+
+    @property
+    def absolute_end_at(self) -> float | None:
+        """The instant that no activity moves: absolute timeout or fixed end; None without either."""
+        limits = [] if self.fixed_end_at is None else [self.fixed_end_at]
+        if self.policy.absolute_timeout is not None:
+            limits.append(self.started_at + self.policy.absolute_timeout)
+        return min(limits, default=None)
+
+    @property
+    def deadline_at(self) -> float:
+        """When the session ends if nothing more happens."""
+        absolute_end_at = self.absolute_end_at
+        return (
+            self.idle_end_at if absolute_end_at is None else min(self.idle_end_at, absolute_end_at)
+        )
+
+    def shifted(self, by: float) -> "Record":
+        """The same record in a timebase that is ``by`` seconds ahead."""
+        moved = {
+            name: value + by
+            for name in ("started_at", "last_activity_at", "fixed_end_at", "saved_at", "ended_at")
+            if (value := getattr(self, name)) is not None
+        }
+        return replace(self, **moved)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a record means at one instant. Durations are seconds from then, never negative.
+
+    ``reason`` is the reason of the end in phase ended, else which deadline is the nearer: idle or
+    absolute. ``can_extend`` is false where choosing to stay could not move the end.
+    """
+
+    phase: Phase
+    reason: EndReason
+    expires_in: float
+    warns_in: float
+    can_extend: bool
+    absolute_expires_in: float | None
+
+
+def evaluate(record: Record, now: float) -> Status:
+    """Say what the record means at ``now``. A deadline is reached at its very instant, not after it."""
+    absolute_end_at = record.absolute_end_at
+    idle_is_nearer = absolute_end_at is None or record.idle_end_at < absolute_end_at
+    expires_in = max(0.0, record.deadline_at - now)
+    if record.ended_at is not None:
+        phase, reason, expires_in = Phase.ENDED, record.end_reason or EndReason.UNKNOWN, 0.0
+    else:
+        reason = EndReason.IDLE if idle_is_nearer else EndReason.ABSOLUTE
+        phase = _phase(expires_in, record.policy.warn_before)
+    return Status(
+        phase=phase,
+        reason=reason,
+        expires_in=expires_in,
+        warns_in=max(0.0, expires_in - record.policy.warn_before),
+        can_extend=phase is not Phase.ENDED and idle_is_nearer,
+        absolute_expires_in=None if absolute_end_at is None else max(0.0, absolute_end_at - now),
+    )
+
+
+def _phase(expires_in: float, warn_before: float) -> Phase:
+    if expires_in <= 0:
+        return Phase.ENDED
+    return Phase.WARNING if expires_in <= warn_before else Phase.ACTIVE
+
+
+def touched(record: Record, at: float, *, extend: bool = False) -> Record:
+    """The record after activity at the instant ``at``: later, or the very same object if it did not count.
+
+    It does not count once the session is ended or was past its deadline at ``at``; nor during the warning,
+    unless the person chose to stay (``extend``) or the policy lets mere activity do.
+    """
+    phase = evaluate(record, at).phase
+    allowed = phase is Phase.ACTIVE or extend or record.policy.activity_extends_in_warning
+    if phase is Phase.ENDED or not allowed or at <= record.last_activity_at:
+        return record
+    return replace(record, last_activity_at=at)

@@ -1,0 +1,88 @@
+"""What the server says about a record: from facts and clock to messages of the wire protocol."""
+
+from typing import Literal, cast
+
+from django.conf import settings
+from django.shortcuts import resolve_url
+from django.urls import NoReverseMatch, reverse
+from msgspec import UNSET, UnsetType
+
+from . import protocol
+from .policy import EndReason, Policy, Record, Status, evaluate
+from .wording import message_for
+
+NearReason = Literal["idle", "absolute"]
+
+
+def activity_interval(policy: Policy) -> float:
+    """Return how often a client may send ``activity``, in seconds.
+
+    Often enough that the idle timeout counts from the last activity to within a second.
+    """
+    return min(1.0, policy.idle_timeout / 20)
+
+
+def state(record: Record, now: float, id: str | UnsetType = UNSET) -> protocol.State:
+    """Return the ``state`` of a live session."""
+    status = evaluate(record, now)
+    return protocol.State(
+        at=now,
+        phase=cast(Literal["active", "warning"], status.phase.value),
+        expires_in=status.expires_in,
+        warns_in=status.warns_in,
+        reason=cast(NearReason, status.reason.value),
+        can_extend=status.can_extend,
+        idle_timeout=record.policy.idle_timeout,
+        warn_before=record.policy.warn_before,
+        absolute_expires_in=status.absolute_expires_in,
+        activity_interval=activity_interval(record.policy),
+        activity_extends_in_warning=record.policy.activity_extends_in_warning,
+        id=id,
+    )
+
+
+def warning(status: Status, now: float) -> protocol.Warning:
+    """Return the ``warning`` of a session that is in its warning phase."""
+    return protocol.Warning(
+        at=now,
+        expires_in=status.expires_in,
+        reason=cast(NearReason, status.reason.value),
+        can_extend=status.can_extend,
+    )
+
+
+def extended(status: Status, now: float, id: str | UnsetType = UNSET) -> protocol.Extended:
+    """Return the ``extended`` of a live session."""
+    return protocol.Extended(
+        at=now,
+        expires_in=status.expires_in,
+        warns_in=status.warns_in,
+        can_extend=status.can_extend,
+        id=id,
+    )
+
+
+def expired(reason: EndReason, now: float, language: str | None = None) -> protocol.Expired:
+    """Return the ``expired`` of a session that ended for ``reason``."""
+    return protocol.Expired(
+        at=now,
+        reason=reason.value,
+        message=message_for(reason, language),
+        redirect=login_url(),
+    )
+
+
+def login_url() -> str | None:
+    """Return where people log in, without ``next``; None where ``LOGIN_URL`` leads nowhere."""
+    try:
+        return resolve_url(settings.LOGIN_URL)
+    except NoReverseMatch:
+        return None
+
+
+def refresh_url() -> str | None:
+    """Return where a tab renews the cookie; None if ``realtime_session.urls`` are not included."""
+    try:
+        return reverse("realtime_session:refresh")
+    except NoReverseMatch:
+        return None

@@ -1,0 +1,27 @@
+"""Where the truth about sessions is kept: the store in force, and the contract of all stores."""
+
+import threading
+
+from django.utils.module_loading import import_string
+
+from .. import conf
+from .base import BaseStore, StoreUnavailable
+
+__all__ = ["BaseStore", "StoreUnavailable", "get_store"]
+
+_lock = threading.Lock()
+_made: tuple[conf.StoreSetting, BaseStore] | None = None
+
+
+def get_store() -> BaseStore:
+    """Return this process's store, as ``REALTIME_SESSION["STORE"]`` says. Thread-safe."""
+    global _made
+    setting = conf.current().store
+    made = _made
+    if made is None or made[0] != setting:
+        with _lock:
+            made = _made
+            if made is None or made[0] != setting:
+                made = setting, import_string(setting.backend)(**setting.options)
+                _made = made
+    return made[1]

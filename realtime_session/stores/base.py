@@ -1,0 +1,155 @@
+"""The store contract: where the truth about sessions is kept, and what every store promises.
+
+Every operation is atomic for each record, idempotent and safe to retry. Instants are epoch seconds of
+the store's own clock, which every answer carries as ``now``; callers say how long *ago* something was, so
+that no process clock matters. A store that cannot answer raises StoreUnavailable, and nothing else.
+
+A new store is one subclass and one line in the parameters of the contract suite in ``tests/stores``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from ..policy import EndReason, Record
+
+Records = dict[str, Record]
+T = TypeVar("T")
+
+
+class StoreUnavailable(Exception):  # noqa: N818  # named as in the protocol: error/unavailable
+    """The store did not answer. What was asked may or may not have been done: ask again."""
+
+
+class BaseStore(ABC):
+    """The contract. Each operation has an async twin with the prefix ``a``."""
+
+    @abstractmethod
+    def open(self, record: Record, as_of: float | None = None) -> Record | None:
+        """Begin monitoring ``record``, or restart it where its sid is known; return it as stored.
+
+        The record's instants are shifted so that ``as_of`` becomes the store's now (None: they are
+        the store's already). Returns None, and changes nothing, where the sid has ended: an ended session
+        is never revived.
+        """
+
+    @abstractmethod
+    def get(self, sids: Iterable[str]) -> tuple[float, Records]:
+        """Return the store's now and the records found, ended ones included."""
+
+    @abstractmethod
+    def touch(self, ages: Mapping[str, float], extend: bool = False) -> tuple[float, Records]:
+        """Note activity that was ``ages[sid]`` seconds ago; return now and the records as they *were*.
+
+        What activity counts is ``policy.touched``; the caller applies it to the answer to learn what changed.
+        """
+
+    @abstractmethod
+    def end(self, sid: str, reason: EndReason, only_if_due: bool = False) -> Record | None:
+        """End a session: one caller wins and gets the ended record, every other one None.
+
+        With ``only_if_due`` it ends only if its deadline has passed in the store, and for the reason
+        that the deadline gives.
+        """
+
+    @abstractmethod
+    def overdue(self, limit: int) -> list[str]:
+        """Return sids of at most ``limit`` sessions that are past their deadline and not ended."""
+
+    @abstractmethod
+    def unfinished(self, age: float, limit: int) -> list[Record]:
+        """Return at most ``limit`` records that ended over ``age`` seconds ago and are not finished."""
+
+    @abstractmethod
+    def finish(self, sid: str) -> None:
+        """Note that the end of ``sid`` was fully dealt with."""
+
+    @abstractmethod
+    def bind(self, sid: str, session_key: str, cookie_age: float) -> None:
+        """Note that Django saved its session just now, under this key, for ``cookie_age`` seconds.
+
+        An ended record is left as it is.
+        """
+
+    @abstractmethod
+    def find_ended(self, session_key: str) -> Record | None:
+        """Return the ended record whose Django session had this key last, None if there is none.
+
+        For a cookie whose Django session is gone: it says why.
+        """
+
+    @abstractmethod
+    def for_user(self, user_id: str) -> tuple[float, list[Record]]:
+        """Return now and the user's records that have not been ended, latest login first."""
+
+    @abstractmethod
+    def all(self, after: str = "", limit: int = 500) -> list[Record]:
+        """Return a page of all records by sid, beginning behind the sid ``after``."""
+
+    @abstractmethod
+    def purge(self, age: float) -> int:
+        """Delete finished records that ended over ``age`` seconds ago; return how many."""
+
+    def on_commit(self, job: Callable[[], None]) -> None:
+        """Call ``job`` once other processes can see what was written: at once, unless in a transaction."""
+        job()
+
+    @abstractmethod
+    async def _run(self, operation: Callable[..., T], *args: Any) -> T:
+        """Run a sync operation for an event loop without blocking it."""
+
+    def start(self) -> None:  # noqa: B027  # optional
+        """The running event loop is going to use the store often: connections may be kept from here."""
+
+    async def astop(self) -> None:  # noqa: B027  # optional
+        """That event loop is done with the store: called as often as ``start``."""
+
+    async def aopen(self, record: Record, as_of: float | None = None) -> Record | None:
+        """See ``open``."""
+        return await self._run(self.open, record, as_of)
+
+    async def aget(self, sids: Iterable[str]) -> tuple[float, Records]:
+        """See ``get``."""
+        return await self._run(self.get, sids)
+
+    async def atouch(
+        self, ages: Mapping[str, float], extend: bool = False
+    ) -> tuple[float, Records]:
+        """See ``touch``."""
+        return await self._run(self.touch, ages, extend)
+
+    async def aend(self, sid: str, reason: EndReason, only_if_due: bool = False) -> Record | None:
+        """See ``end``."""
+        return await self._run(self.end, sid, reason, only_if_due)
+
+    async def aoverdue(self, limit: int) -> list[str]:
+        """See ``overdue``."""
+        return await self._run(self.overdue, limit)
+
+    async def aunfinished(self, age: float, limit: int) -> list[Record]:
+        """See ``unfinished``."""
+        return await self._run(self.unfinished, age, limit)
+
+    async def afinish(self, sid: str) -> None:
+        """See ``finish``."""
+        await self._run(self.finish, sid)
+
+    async def abind(self, sid: str, session_key: str, cookie_age: float) -> None:
+        """See ``bind``."""
+        await self._run(self.bind, sid, session_key, cookie_age)
+
+    async def afind_ended(self, session_key: str) -> Record | None:
+        """See ``find_ended``."""
+        return await self._run(self.find_ended, session_key)
+
+    async def afor_user(self, user_id: str) -> tuple[float, list[Record]]:
+        """See ``for_user``."""
+        return await self._run(self.for_user, user_id)
+
+    async def aall(self, after: str = "", limit: int = 500) -> list[Record]:
+        """See ``all``."""
+        return await self._run(self.all, after, limit)
+
+    async def apurge(self, age: float) -> int:
+        """See ``purge``."""
+        return await self._run(self.purge, age)

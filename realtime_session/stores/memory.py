@@ -1,0 +1,118 @@
+"""Sessions in a dictionary of this process: for tests, and for one process that may forget on restart."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from ..policy import EndReason, Phase, Record, evaluate, touched
+from .base import BaseStore, Records
+
+T = TypeVar("T")
+
+
+class MemoryStore(BaseStore):
+    """The contract on a dictionary. ``clock`` gives epoch seconds; tests inject their own."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._records: Records = {}
+        self._lock = threading.Lock()
+
+    def open(self, record: Record, as_of: float | None = None) -> Record | None:
+        with self._lock:
+            known = self._records.get(record.sid)
+            if known is not None and known.ended_at is not None:
+                return None
+            opened = record if as_of is None else record.shifted(self._clock() - as_of)
+            self._records[record.sid] = opened
+            return opened
+
+    def get(self, sids: Iterable[str]) -> tuple[float, Records]:
+        with self._lock:
+            found = {sid: self._records[sid] for sid in sids if sid in self._records}
+            return self._clock(), found
+
+    def touch(self, ages: Mapping[str, float], extend: bool = False) -> tuple[float, Records]:
+        with self._lock:
+            now = self._clock()
+            before = {sid: self._records[sid] for sid in ages if sid in self._records}
+            for sid, record in before.items():
+                self._records[sid] = touched(record, now - ages[sid], extend=extend)
+            return now, before
+
+    def end(self, sid: str, reason: EndReason, only_if_due: bool = False) -> Record | None:
+        with self._lock:
+            record = self._records.get(sid)
+            if record is None or record.ended_at is not None:
+                return None
+            now = self._clock()
+            status = evaluate(record, now)
+            if only_if_due:
+                if status.phase is not Phase.ENDED:
+                    return None
+                reason = status.reason
+            ended = replace(record, ended_at=now, end_reason=reason)
+            self._records[sid] = ended
+            return ended
+
+    def overdue(self, limit: int) -> list[str]:
+        with self._lock:
+            now = self._clock()
+            open_ = (r for r in self._records.values() if r.ended_at is None)
+            return [r.sid for r in open_ if r.deadline_at <= now][:limit]
+
+    def unfinished(self, age: float, limit: int) -> list[Record]:
+        return [r for r in self._ended_before(age) if not r.finished][:limit]
+
+    def finish(self, sid: str) -> None:
+        with self._lock:
+            record = self._records.get(sid)
+            if record is not None and record.ended_at is not None:
+                self._records[sid] = replace(record, finished=True)
+
+    def bind(self, sid: str, session_key: str, cookie_age: float) -> None:
+        with self._lock:
+            record = self._records.get(sid)
+            if record is not None and record.ended_at is None:
+                self._records[sid] = replace(
+                    record, session_key=session_key, cookie_age=cookie_age, saved_at=self._clock()
+                )
+
+    def find_ended(self, session_key: str) -> Record | None:
+        if not session_key:
+            return None
+        with self._lock:
+            ended = (r for r in self._records.values() if r.ended_at is not None)
+            return next((r for r in ended if r.session_key == session_key), None)
+
+    def for_user(self, user_id: str) -> tuple[float, list[Record]]:
+        with self._lock:
+            theirs = [
+                r for r in self._records.values() if r.user_id == user_id and r.ended_at is None
+            ]
+            return self._clock(), sorted(theirs, key=lambda r: r.started_at, reverse=True)
+
+    def all(self, after: str = "", limit: int = 500) -> list[Record]:
+        with self._lock:
+            sids = sorted(sid for sid in self._records if sid > after)[:limit]
+            return [self._records[sid] for sid in sids]
+
+    def purge(self, age: float) -> int:
+        old = [r.sid for r in self._ended_before(age) if r.finished]
+        with self._lock:
+            for sid in old:
+                self._records.pop(sid, None)
+        return len(old)
+
+    def _ended_before(self, age: float) -> list[Record]:
+        with self._lock:
+            before = self._clock() - age
+            return [
+                r for r in self._records.values() if r.ended_at is not None and r.ended_at <= before
+            ]
+
+    async def _run(self, operation: Callable[..., T], *args: Any) -> T:
+        # No operation waits for anything but the lock, which is held for microseconds.
+        return operation(*args)

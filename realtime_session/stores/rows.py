@@ -1,0 +1,36 @@
+"""A record as a row of the ORM store's table, and back."""
+
+from dataclasses import fields
+from typing import Any
+
+from ..models import NEVER, TEXT_LENGTHS
+from ..policy import EndReason, Policy, Record
+
+POLICY_COLUMNS = [f.name for f in fields(Policy)]
+RECORD_COLUMNS = [f.name for f in fields(Record) if f.name != "policy"]
+COLUMNS = RECORD_COLUMNS + POLICY_COLUMNS
+
+
+def to_columns(record: Record) -> dict[str, Any]:
+    """Return the values of all columns, those that only the table has included."""
+    columns = {name: getattr(record, name) for name in RECORD_COLUMNS}
+    columns |= {name: getattr(record.policy, name) for name in POLICY_COLUMNS}
+    for name, length in TEXT_LENGTHS.items():
+        columns[name] = columns[name][:length]
+    hard_end_at = record.absolute_end_at
+    return columns | {
+        "end_reason": record.end_reason or "",
+        "previous_activity_at": record.last_activity_at,
+        "hard_end_at": NEVER if hard_end_at is None else hard_end_at,
+        "due_after": None if record.ended_at is not None else record.deadline_at,
+    }
+
+
+def to_record(values: tuple[Any, ...]) -> Record:
+    """Return the record in the values of ``COLUMNS``, in that order."""
+    facts = dict(zip(RECORD_COLUMNS, values, strict=False))
+    facts["end_reason"] = EndReason(facts["end_reason"]) if facts["end_reason"] else None
+    facts["finished"] = bool(facts["finished"])
+    policy = dict(zip(POLICY_COLUMNS, values[len(RECORD_COLUMNS) :], strict=True))
+    policy["activity_extends_in_warning"] = bool(policy["activity_extends_in_warning"])
+    return Record(policy=Policy(**policy), **facts)

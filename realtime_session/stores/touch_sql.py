@@ -1,0 +1,84 @@
+"""``policy.touched`` in SQL: one statement for many sessions, which also tells what the rows were.
+
+PostgreSQL and SQLite do it in a single UPDATE … RETURNING; MySQL and MariaDB, which cannot return what an
+UPDATE wrote, in an UPDATE and a SELECT under the rows' locks. ``previous_activity_at`` keeps what
+``last_activity_at`` was, because RETURNING and SELECT see only new values.
+"""
+
+from typing import Any
+
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.expressions import RawSQL
+
+from ..models import MonitoredSession
+from .rows import COLUMNS
+
+_TABLE = MonitoredSession._meta.db_table
+_BEFORE = ", ".join(
+    "previous_activity_at" if name == "last_activity_at" else name for name in COLUMNS
+)
+# The order of assignments matters on MySQL, which lets later ones see earlier ones.
+_SET = """
+    previous_activity_at = last_activity_at,
+    last_activity_at = CASE
+        WHEN ended_at IS NULL
+            AND {at} > last_activity_at
+            AND {at} < last_activity_at + idle_timeout
+            AND {at} < hard_end_at
+            AND (
+                {extends} OR activity_extends_in_warning
+                OR ({at} < last_activity_at + idle_timeout - warn_before
+                    AND {at} < hard_end_at - warn_before)
+            )
+        THEN {at} ELSE last_activity_at END
+"""
+
+
+def touch_rows(
+    connection: BaseDatabaseWrapper, now: RawSQL, ages: list[tuple[str, float]], extend: bool
+) -> list[tuple[Any, ...]]:
+    """Touch the rows; return the values of ``COLUMNS`` as they were, and now, for each row found."""
+    if connection.vendor in ("postgresql", "sqlite"):
+        return _update_returning(connection, now, ages, extend)
+    return _update_then_select(connection, now, ages, extend)
+
+
+def _update_returning(
+    connection: BaseDatabaseWrapper, now: RawSQL, ages: list[tuple[str, float]], extend: bool
+) -> list[tuple[Any, ...]]:
+    extends = "TRUE" if extend else "FALSE"
+    assignments = _SET.format(at="touches.at", extends=extends)
+    values = ", ".join(["(%s, CAST(%s AS double precision))"] * len(ages))
+    sql = f"""
+        UPDATE {_TABLE} SET {assignments}
+        FROM (
+            SELECT column1 AS touched_sid, {now.sql} - column2 AS at
+            FROM (VALUES {values}) AS given
+        ) AS touches
+        WHERE sid = touches.touched_sid
+        RETURNING {_BEFORE}, CAST({now.sql} AS double precision)
+    """  # noqa: S608  # every value is a parameter
+    clock = list(now.params)
+    params = [*clock, *(value for pair in ages for value in pair), *clock]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return list(cursor.fetchall())
+
+
+def _update_then_select(
+    connection: BaseDatabaseWrapper, now: RawSQL, ages: list[tuple[str, float]], extend: bool
+) -> list[tuple[Any, ...]]:
+    extends = "TRUE" if extend else "FALSE"
+    age = "CASE sid " + "WHEN %s THEN %s " * len(ages) + "END"
+    at = f"({now.sql} - {age})"
+    one_at = [*now.params, *(value for pair in ages for value in pair)]
+    sids = [sid for sid, _ in ages]
+    where = f"WHERE sid IN ({', '.join(['%s'] * len(sids))})"
+    assignments = _SET.format(at=at, extends=extends)
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        update = f"UPDATE {_TABLE} SET {assignments} {where}"  # noqa: S608
+        cursor.execute(update, [*(one_at * assignments.count(at)), *sids])
+        select = f"SELECT {_BEFORE}, {now.sql} FROM {_TABLE} {where}"  # noqa: S608
+        cursor.execute(select, [*now.params, *sids])
+        return list(cursor.fetchall())

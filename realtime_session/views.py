@@ -1,0 +1,71 @@
+"""For pages without a socket, and for the cookie: ``state/``, ``extend/`` and ``refresh/``, as JSON."""
+
+import time
+from collections.abc import Callable
+from functools import wraps
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.http import require_GET, require_POST
+
+from . import answers, monitor, presenter
+from .decorators import passive
+from .local_session import unavailable
+from .policy import EndReason, Record, evaluate
+from .stores import StoreUnavailable
+
+SessionView = Callable[[HttpRequest, Record, float], HttpResponse]
+
+
+def _for_live_session(*, extend: bool) -> Callable[[SessionView], Callable[..., HttpResponse]]:
+    """Give the view the live record and the store's now; answer ``expired`` with 401 where there is none."""
+
+    def decorate(view: SessionView) -> Callable[..., HttpResponse]:
+        @wraps(view)
+        def wrapped(request: HttpRequest) -> HttpResponse:
+            sid = monitor.sid_of(request)
+            if sid is None:
+                ended = getattr(request, "session_ended", None)
+                return answers.expired(ended.reason if ended else EndReason.UNKNOWN, time.time())
+            try:
+                found = monitor.admit(sid, counts=extend, extend=extend)
+            except StoreUnavailable:
+                return answers.json_message(unavailable(time.time()), status=503)
+            if found.ended is not None or found.record is None:
+                return answers.expired(found.ended or EndReason.UNKNOWN, found.now)
+            return view(request, found.record, found.now)
+
+        return wrapped
+
+    return decorate
+
+
+@passive
+@never_cache
+@require_GET
+@_for_live_session(extend=False)
+def state(request: HttpRequest, record: Record, now: float) -> HttpResponse:
+    """Answer the protocol's ``state``; no activity."""
+    return answers.json_message(presenter.state(record, now))
+
+
+@passive
+@never_cache
+@require_POST
+@csrf_protect
+@_for_live_session(extend=True)
+def extend(request: HttpRequest, record: Record, now: float) -> HttpResponse:
+    """Move the idle deadline, since the user chose to stay; answer the protocol's ``extended``."""
+    return answers.json_message(presenter.extended(evaluate(record, now), now))
+
+
+@passive
+@never_cache
+@require_POST
+@csrf_protect
+@_for_live_session(extend=False)
+def refresh(request: HttpRequest, record: Record, now: float) -> HttpResponse:
+    """Have Django save its session and send its cookie again; no activity; answers 204."""
+    request.session.modified = True
+    return HttpResponse(status=204)

@@ -1,0 +1,28 @@
+from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import include, path
+
+from . import views
+
+polls = ([path("poll/", views.whoami, name="poll")], "polls")
+
+urlpatterns = [
+    path("", views.page, name="page"),
+    path("untouched/", views.untouched),
+    path("whoami/", views.whoami, name="whoami"),
+    path("awhoami/", views.awhoami),
+    path("write/", views.write),
+    path("members/", views.members),
+    path("api/", views.whoami),
+    path("passive/", views.passively),
+    path("apassive/", views.apassively),
+    path("passive-class/", views.PassiveView.as_view()),
+    path("again/", views.login_again),
+    path("switch/", views.login_as_other),
+    path("fail/", views.fail),
+    path("polls/", include(polls)),
+    path("login/", LoginView.as_view(template_name="login.html"), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("session/", include("realtime_session.urls")),
+    path("admin/", admin.site.urls),
+]

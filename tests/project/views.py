@@ -1,0 +1,71 @@
+from django.contrib.auth import get_user_model, login
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils.decorators import method_decorator
+from django.views import View
+
+from realtime_session.decorators import passive
+
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    return render(request, "page.html")
+
+
+def untouched(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("untouched")
+
+
+def whoami(request: HttpRequest) -> HttpResponse:
+    ended = request.session_ended
+    return JsonResponse(
+        {"user": request.user.get_username(), "ended": ended and ended.reason},
+    )
+
+
+async def awhoami(request: HttpRequest) -> HttpResponse:
+    user = await request.auser()
+    ended = request.session_ended
+    return JsonResponse({"user": user.get_username(), "ended": ended and ended.reason})
+
+
+def write(request: HttpRequest) -> HttpResponse:
+    request.session["count"] = request.session.get("count", 0) + 1
+    return HttpResponse(str(request.session["count"]))
+
+
+@login_required
+def members(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("members only")
+
+
+@passive
+def passively(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("passive")
+
+
+@passive
+async def apassively(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("passive")
+
+
+@method_decorator(passive, name="dispatch")
+class PassiveView(View):
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponse("passive")
+
+
+def login_again(request: HttpRequest) -> HttpResponse:
+    login(request, request.user, BACKEND)
+    return HttpResponse("again")
+
+
+def login_as_other(request: HttpRequest) -> HttpResponse:
+    login(request, get_user_model().objects.get(username="other"), BACKEND)
+    return HttpResponse("switched")
+
+
+def fail(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("failed", status=500)
