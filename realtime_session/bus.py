@@ -57,8 +57,8 @@ def nudge(sids: Iterable[str]) -> None:
     """Nudge this process, and the others; callable from any thread. Never raises."""
     wanted = list(sids)
     tell_this_process(wanted)
-    for relay in _relays[:1]:
-        relay.relay(wanted)
+    if _relays:
+        _relays[0].relay(wanted)
         return
     layer = crossing_layer()
     if layer is None:

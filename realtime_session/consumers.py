@@ -67,7 +67,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
         handshake, self.handshake = self.handshake, None
         if handshake is None or not handshake.has_allowed_origin:
             await self._to_client({"type": "websocket.close"})
-            return
+            raise StopConsumer
         await self.accept(handshake.subprotocol)
         self.tab.language = handshake.language
         if not handshake.has_common_subprotocol:

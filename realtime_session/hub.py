@@ -16,6 +16,7 @@ from .local_session import LocalSession
 from .policy import EndReason, Phase, Record, Status, evaluate, touched
 from .scheduler import Scheduler
 from .stores import get_store
+from .stores.base import Records
 from .sweeper import Sweeper
 from .tab import Tab
 from .threads import DatabaseThreads
@@ -86,12 +87,12 @@ class Hub:
 
     async def detach(self, tab: Tab) -> None:
         """Forget a socket; with the last one the hub writes what it still has to write, and ends."""
-        tab.drop()
         session = self._sessions.get(tab.sid)
         if session is not None and tab in session.tabs:
             session.tabs.remove(tab)
             if not session.tabs:
                 self._forget(tab.sid)
+        await tab.drop()
         self._sockets -= 1
         if not self._sockets:
             del _hubs[self._loop]
@@ -189,17 +190,17 @@ class Hub:
     async def _look(self, batch: dict[str, None]) -> dict[str, Found]:
         now, records = await self._store.aget(batch)
         self._ahead = now - self._loop.time()
-        for sid in batch.keys() & self._sessions.keys() - records.keys():
-            await self._reopen(self._sessions[sid])
+        for lost in [self._sessions[sid].record for sid in batch if self._lost(sid, records)]:
+            # The store came back empty: nobody who is connected shall be logged out by that.
+            opened = await self._store.aopen(lost, now)
+            records |= {lost.sid: opened} if opened else {}
         found = {sid: Found(record, now) for sid, record in records.items()}
         for each in found.values():
             self._apply(each)
         return found
 
-    async def _reopen(self, session: LocalSession) -> None:
-        """Put back what a store lost that came back empty, so that nobody connected is logged out."""
-        opened = await self._store.aopen(session.record, self.now())
-        self._apply(Found(opened or session.record, self.now()))
+    def _lost(self, sid: str, records: Records) -> bool:
+        return sid in self._sessions and sid not in records
 
     async def _touch(self, batch: dict[str, float]) -> dict[str, Found]:
         ages = {sid: max(0.0, self._loop.time() - at) for sid, at in batch.items()}

@@ -17,7 +17,7 @@ from . import answers, conf, engine, monitor
 from .answers import SessionEnded
 from .looks import looks
 from .passivity import is_deliberate, is_passive
-from .policy import EndReason, Record
+from .policy import EndReason
 from .stores import StoreUnavailable
 from .wording import MESSAGES, message_for
 
@@ -66,8 +66,6 @@ class Visit:
         self.request = request
         self.cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
         self.sid: str | None = None
-        self.key = ""
-        self.record: Record | None = None
         self.now = time.time()
         request.session_ended = None  # type: ignore[attr-defined]
 
@@ -77,8 +75,7 @@ class Visit:
         look = looks.recall(self.cookie) if self.cookie else None
         if look is None or not look.counted:
             return False
-        self.sid, self.record, self.now = look.record.sid, look.record, look.now
-        self.key = look.record.session_key
+        self.sid, self.now = look.record.sid, look.now
         return True
 
     @property
@@ -97,7 +94,7 @@ class Visit:
             if sid is not None:
                 self._admit(sid)
             elif engine.is_logged_in(session) and self.request.user.is_authenticated:
-                self._remember(monitor.begin(self.request))
+                self.sid = monitor.begin(self.request).sid
             else:
                 self._explain_absence()
         except StoreUnavailable:
@@ -129,14 +126,9 @@ class Visit:
         if found.ended is not None or found.record is None:
             self._refuse(found.ended or EndReason.UNKNOWN)
             return
-        self._remember(found.record)
+        self.sid = sid
         if self.cookie:
             looks.remember(self.cookie, found.record, found.now, counted=counts)
-
-    def _remember(self, record: Record) -> None:
-        self.sid = record.sid
-        self.record = record
-        self.key = engine.revocable_key(self.request.session)
 
     def _refuse(self, reason: EndReason) -> None:
         """Go on as anonymous: the session is emptied, so Django deletes the cookie."""

@@ -78,9 +78,12 @@ def _policy_for(request: HttpRequest) -> Policy:
     return policy
 
 
-def _begin_at_login(sender: Any, request: HttpRequest | None, **kwargs: Any) -> None:
+def _begin_at_login(sender: Any, request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
     # Channels logs in without a request: such a session is taken up at its first request.
     if request is not None and hasattr(request, "session"):
+        if not hasattr(request, "user"):
+            # As with the test client's force_login; a project's POLICY may want to see who it is.
+            request.user = user
         begin(request)
 
 

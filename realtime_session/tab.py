@@ -48,8 +48,12 @@ class Tab:
         if self._task is not None:
             await asyncio.wait({self._task})
 
-    def drop(self) -> None:
+    async def drop(self) -> None:
         """Send nothing more: the socket is gone."""
+        self._cancel()
+        await self.flushed()
+
+    def _cancel(self) -> None:
         self.closed = True
         self._waiting.clear()
         if self._task is not None:
@@ -70,7 +74,7 @@ class Tab:
 
     def _give_up(self) -> None:
         logger.info("A tab of %s… reads too slowly and is closed.", self.sid[:8])
-        self.drop()
+        self._cancel()
         self._waiting.append({"type": "websocket.close", "code": int(CloseCode.TRY_AGAIN_LATER)})
         self._start(self._write_last())
 
