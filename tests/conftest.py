@@ -1,0 +1,82 @@
+import asyncio
+import inspect
+import shutil
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractUser
+from django.test import Client
+
+from realtime_session import bus, hub
+from realtime_session.looks import looks
+
+PATIENCE = 5
+"""Seconds that something which was told to end has to do so."""
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(settings.SCRATCH, ignore_errors=True)
+
+
+@pytest.fixture
+def anna(transactional_db: None) -> AbstractUser:
+    return get_user_model().objects.create_user("anna", password="anna")
+
+
+@pytest.fixture
+def ben(transactional_db: None) -> AbstractUser:
+    return get_user_model().objects.create_user("ben", password="ben")
+
+
+@pytest.fixture
+def sign_in() -> Callable[[AbstractUser], Client]:
+    """Signs somebody in, in a browser of their own."""
+
+    def sign_in(user: AbstractUser) -> Client:
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return sign_in
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_over(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test started is gone after it: nothing outlives its last tab."""
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        request.getfixturevalue("no_task_is_left_over")
+    yield
+    left_over = [
+        *hub._hubs.values(),
+        *(listener for listener in bus._listeners if listener != looks.forget),
+        *bus._relays,
+    ]
+    assert left_over == []
+    give_up_at = time.monotonic() + PATIENCE
+    while threads() and time.monotonic() < give_up_at:
+        time.sleep(0.01)
+    assert threads() == []
+
+
+@pytest.fixture
+async def no_task_is_left_over() -> AsyncIterator[None]:
+    yield
+    if ending := tasks():
+        await asyncio.wait(ending, timeout=PATIENCE)
+    assert tasks() == []
+
+
+def tasks() -> list[asyncio.Task[object]]:
+    return [task for task in asyncio.all_tasks() if task.get_name().startswith("realtime-session")]
+
+
+def threads() -> list[str]:
+    return sorted(
+        thread.name
+        for thread in threading.enumerate()
+        if thread.name.startswith("realtime-session")
+    )
