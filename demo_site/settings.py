@@ -78,6 +78,7 @@ CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 
 ASGI_APPLICATION = "demo_site.asgi.application"
 ROOT_URLCONF = "demo_site.urls"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
@@ -96,4 +97,5 @@ TEMPLATES = [
         },
     }
 ]
+TIME_ZONE = "UTC"
 USE_TZ = True
