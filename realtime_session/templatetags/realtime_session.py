@@ -38,7 +38,9 @@ def session_monitor(
         "config": _client_config(),
         "csrf_token": get_token(request),
         "dialog": dialog,
-        "logout_url": logout_url or conf.current().logout_url or _reverse("logout", "account_logout"),
+        "logout_url": logout_url
+        or conf.current().logout_url
+        or _reverse("logout", "account_logout"),
         "marks": MARKS,
         # Never test its truth: it is lazy, and false until somebody rendered it.
         "nonce": nonce,

@@ -69,7 +69,8 @@ export class SessionClient extends EventTarget {
   #question = null; // the {id} of the `state` to believe on this socket; its first has none
   #answerTimer;
   #doubt = null;
-  #extending = null;
+  #extending = null; // {id, promise, resolve, reject}
+  #extendTimer;
   #leaving = false;
 
   // The clocks and the person.
@@ -180,13 +181,13 @@ export class SessionClient extends EventTarget {
     }
     this.#socket.onmessage = ({ data }) => this.#onMessage(JSON.parse(data));
     this.#socket.onclose = ({ code }) => this.#onClose(code);
-    this.#question = {};
-    this.#limit(CONNECT_LIMIT);
+    this.#expect({}, CONNECT_LIMIT);
   }
 
   // Without waiting for its close event, which on a dead network is long in coming.
   #drop() {
     clearTimeout(this.#answerTimer);
+    clearTimeout(this.#extendTimer);
     this.#question = this.#connectedAt = null;
     if (!this.#socket) return;
     this.#socket.onmessage = this.#socket.onclose = null;
@@ -226,12 +227,15 @@ export class SessionClient extends EventTarget {
   }
 
   // An open socket proves nothing, an answer does. Activity that went into the silence earns no credit.
-  #limit(delay = ANSWER_LIMIT) {
+  #onSilence() {
+    this.#creditUntil = instant(-Infinity);
+    this.#onClose(1006);
+  }
+
+  #expect(question, limit = ANSWER_LIMIT) {
+    this.#question = question;
     clearTimeout(this.#answerTimer);
-    this.#answerTimer = setTimeout(() => {
-      this.#creditUntil = instant(-Infinity);
-      this.#onClose(1006);
-    }, delay);
+    this.#answerTimer = setTimeout(() => this.#onSilence(), limit);
   }
 
   #setLink(connected, transport = this.#link.transport) {
@@ -251,9 +255,8 @@ export class SessionClient extends EventTarget {
   #ask() {
     this.#wanted = true;
     if (this.#open) {
-      this.#question = { id: `sync-${++this.#count}` };
+      this.#expect({ id: `sync-${++this.#count}` });
       this.#send({ type: "sync", ...this.#question });
-      this.#limit();
     } else if (!this.#socket) {
       this.#askByHttp();
     }
@@ -300,7 +303,7 @@ export class SessionClient extends EventTarget {
     const { id } = this.#extending;
     if (this.#open) {
       this.#send({ type: "extend", id });
-      this.#limit();
+      this.#extendTimer = setTimeout(() => this.#onSilence(), ANSWER_LIMIT);
     } else if (this.#config.extend) {
       const answer = await this.#fetch("POST", this.#config.extend);
       if (answer && this.#running) this.#take({ ...answer, id });
@@ -309,7 +312,7 @@ export class SessionClient extends EventTarget {
   }
 
   #settle(how, value) {
-    if (!this.#question) clearTimeout(this.#answerTimer);
+    clearTimeout(this.#extendTimer);
     this.#extending?.[how](value);
     this.#extending = null;
   }
