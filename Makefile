@@ -26,7 +26,7 @@ lint: $(VENV)/.development ## Check style and types
 	$(BIN)/mypy
 
 bench: $(VENV)/.development ## Measure against a stock Channels consumer
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench.run
 
 clean: ## Remove all that the other targets made
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* demo_site/var

@@ -1,0 +1,145 @@
+"""From measurements to targets met or missed, and to the table in the README."""
+
+import os
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+from .measures import Lateness, Load
+
+README = Path(__file__).parent / "README.md"
+BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+LIBRARIES = ("Django", "channels", "daphne", "Twisted", "autobahn", "msgspec")
+P99_LATENESS = 0.250
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """All that was measured in one run."""
+
+    ours: list[Load]
+    stock: list[Load]
+    lateness: Lateness
+    queries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A row: how to read and show it, and what ours is to be, as a factor of stock."""
+
+    name: str
+    read: Callable[[Load], float]
+    unit: Callable[[float], str]
+    at_most: float | None = None
+    at_least: float | None = None
+
+    def ratio(self, results: Results) -> float:
+        """Ours by stock, by the medians of the rounds."""
+        return self._median(results.ours) / self._median(results.stock)
+
+    def is_met(self, ratio: float) -> bool:
+        """Whether the target, if there is one, is reached."""
+        return (self.at_most is None or ratio <= self.at_most) and (
+            self.at_least is None or ratio >= self.at_least
+        )
+
+    @property
+    def target(self) -> str:
+        """The target in words."""
+        if self.at_most is not None:
+            return f"≤ {self.at_most:g}"
+        return "" if self.at_least is None else f"≥ {self.at_least:g}"
+
+    def cell(self, loads: Sequence[Load]) -> str:
+        """The median and, in brackets, the range of the rounds."""
+        values = [self.read(each) for each in loads]
+        spread = f"{self.unit(min(values))} to {self.unit(max(values))}"
+        return f"{self.unit(median(values))} ({spread})"
+
+    def _median(self, loads: Sequence[Load]) -> float:
+        return median(self.read(each) for each in loads)
+
+
+FIGURES = (
+    Figure(
+        "memory per idle tab, KiB", lambda x: x.tab_memory / 1024, "{:.1f}".format, at_most=0.75
+    ),
+    Figure("connects per second", lambda x: x.connects, "{:.0f}".format, at_least=1.5),
+    Figure("server CPU per connect, ms", lambda x: x.connect_cpu * 1e3, "{:.2f}".format),
+    Figure("`activity` messages per second", lambda x: x.messages, "{:.0f}".format, at_least=1.5),
+    Figure("server CPU per message, µs", lambda x: x.message_cpu * 1e6, "{:.0f}".format),
+)
+
+
+def missed(results: Results) -> list[str]:
+    """Return the targets that were missed."""
+    found = [
+        f"{figure.name}: {ratio:.2f} of stock, target {figure.target}"
+        for figure in FIGURES
+        if not figure.is_met(ratio := figure.ratio(results))
+    ]
+    for name, values in _lateness(results):
+        if _p99(values) >= P99_LATENESS:
+            found.append(f"{name}: p99 {_p99(values) * 1e3:.0f} ms, target < 250 ms")
+    if results.queries:
+        found.append(f"queries of a second request: {results.queries}, target 0")
+    return found
+
+
+def table(results: Results, tabs: int) -> str:
+    """Return the results as Markdown."""
+    rounds = len(results.ours)
+    lines = [
+        f"At {tabs:,} idle tabs, one session each; medians of {rounds} rounds (lowest to highest).",
+        "",
+        "| | ours | stock | ours ÷ stock | target |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for figure in FIGURES:
+        ours, stock = figure.cell(results.ours), figure.cell(results.stock)
+        ratio = f"{figure.ratio(results):.2f}"
+        lines.append(f"| {figure.name} | {ours} | {stock} | {ratio} | {figure.target} |")
+    lines += [
+        "",
+        "| ours alone | p50 | p99 | highest | target |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, values in _lateness(results):
+        p50, p99, highest = (f"{v * 1e3:.1f}" for v in (median(values), _p99(values), values[-1]))
+        target = f"p99 < {P99_LATENESS * 1e3:.0f}"
+        lines.append(f"| {name}, ms | {p50} | {p99} | {highest} | {target} |")
+    lines += [
+        "",
+        f"Queries of a request within the look window: {results.queries} (target 0).",
+        "",
+        f"On {_machine()}.",
+    ]
+    return "\n".join(lines)
+
+
+def write(text: str) -> None:
+    """Put the table between the README's markers."""
+    before, _, rest = README.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    README.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
+def _lateness(results: Results) -> Iterator[tuple[str, list[float]]]:
+    trials = len(results.lateness.ends)
+    yield f"lateness of `warning` ({trials} deadlines)", results.lateness.warnings
+    yield f"lateness of `expired` ({trials} deadlines)", results.lateness.ends
+
+
+def _p99(values: Sequence[float]) -> float:
+    return values[min(len(values) - 1, round(len(values) * 0.99))]
+
+
+def _machine() -> str:
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return (
+        f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, {python}, {libraries}"
+    )

@@ -1,0 +1,80 @@
+"""Measure, print the table, and exit with 1 if a target is missed. ``--write`` puts it into the README."""
+
+import argparse
+import asyncio
+import gc
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import django
+from django.core.management import call_command
+
+ROUND_TIMEOUT = 90.0
+
+
+def main() -> int:
+    """Run all measurements."""
+    arguments = _parser().parse_args()
+    _raise_file_limit(arguments.tabs + 500)
+    with tempfile.TemporaryDirectory(prefix="realtime-session-bench-") as directory:
+        _set_up(Path(directory) / "bench.sqlite3")
+        return _measure(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="write the table into bench/README.md")
+    parser.add_argument("--tabs", type=int, default=2000, help="idle tabs (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="of each side (default: %(default)s)")
+    parser.add_argument("--trials", type=int, default=200, help="deadlines (default: %(default)s)")
+    return parser
+
+
+def _raise_file_limit(needed: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(needed, hard), hard))
+
+
+def _set_up(database: Path) -> None:
+    os.environ["BENCH_DATABASE"] = str(database)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "bench.project.settings"
+    django.setup()
+    call_command("migrate", verbosity=0)
+
+
+def _measure(arguments: argparse.Namespace) -> int:
+    # Need the apps, which are ready only now.
+    from . import measures, report
+
+    # A collection here would delay what is measured there.
+    gc.disable()
+    began = time.monotonic()
+    ours, stock = [], []
+    for number in range(arguments.rounds):
+        for side, loads in (("ours", ours), ("stock", stock)):
+            print(f"round {number + 1} of {arguments.rounds}: {side}", file=sys.stderr)
+            loads.append(_within(measures.load(side, arguments.tabs)))
+    print("deadlines", file=sys.stderr)
+    lateness = _within(measures.lateness(1000, arguments.trials))
+    results = report.Results(ours, stock, lateness, measures.queries())
+    print(table := report.table(results, arguments.tabs))
+    print(f"took {time.monotonic() - began:.0f} s", file=sys.stderr)
+    if arguments.write:
+        report.write(table)
+    missed = report.missed(results)
+    for target in missed:
+        print(f"missed: {target}", file=sys.stderr)
+    return 1 if missed else 0
+
+
+def _within(measurement):
+    return asyncio.run(asyncio.wait_for(measurement, ROUND_TIMEOUT))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
