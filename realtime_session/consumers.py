@@ -1,5 +1,6 @@
 """The WebSocket consumer: one for each tab. It speaks the protocol and leaves the rest to the hub."""
 
+import asyncio
 import logging
 import time
 from typing import Any
@@ -45,10 +46,16 @@ class SessionConsumer(AsyncWebsocketConsumer):
         self.tab = Tab(send)
         self.hub = Hub.attach()
         try:
-            while True:
+            while not self.tab.closed:
                 await self.dispatch(await receive())
         except StopConsumer:
             pass
+        except asyncio.CancelledError:
+            # The hub interrupts in order to close the tab; when the server cancels, that is for good.
+            task = asyncio.current_task()
+            if not self.tab.closed or task is None:
+                raise
+            task.uncancel()
         finally:
             await self.hub.detach(self.tab)
 
@@ -74,7 +81,6 @@ class SessionConsumer(AsyncWebsocketConsumer):
             self.tab.close(CloseCode.NO_COMMON_SUBPROTOCOL)
         else:
             await self._sign_in(handshake.session_key)
-        await self.tab.flushed()
 
     async def accept(self, subprotocol: str | None = None, headers: Any = None) -> None:
         """Accept the socket."""
@@ -120,8 +126,6 @@ class SessionConsumer(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Act on a client's frame, or say why not."""
-        if self.tab.closed:
-            return
         now = self.hub.now()
         if not self.limit.allows(time.monotonic()):
             self.tab.push(Error(at=now, code="rate_limited", detail="Too many messages."))

@@ -116,6 +116,11 @@ class Hub:
         self._threads.stop()
         await self._store.astop()
 
+    @property
+    def tabs(self) -> int:
+        """How many tabs this process holds on this loop."""
+        return sum(len(session.tabs) for session in self._sessions.values())
+
     def now(self) -> float:
         """Return the store's clock, as far as the store's last answer tells: epoch seconds."""
         return self._loop.time() + self._ahead

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 from . import protocol
@@ -21,62 +20,69 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 class Tab:
     """Sends what is pushed, one frame at a time; holds no task while there is nothing to send.
 
-    A tab that leaves ``MAX_WAITING`` messages unread is closed, to come back and hear the truth then.
+    Belongs to the task that makes it, the socket's application. A tab that leaves ``MAX_WAITING`` messages
+    unread is closed, to come back and hear the truth then.
     """
 
-    __slots__ = ("_send", "_task", "_waiting", "closed", "language", "sid")
+    __slots__ = ("_owner", "_send", "_waiting", "_writer", "closed", "language", "sid")
 
-    def __init__(self, send: Send, language: str = "") -> None:
+    def __init__(self, send: Send) -> None:
         self.sid = ""
-        self.language = language
+        self.language = ""
         self.closed = False
         self._send = send
+        self._owner = asyncio.current_task()
         self._waiting: deque[dict[str, Any]] = deque()
-        self._task: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
 
     def push(self, message: ServerMessage) -> None:
         """Send a message soon; none after ``close``."""
-        self._put({"type": "websocket.send", "text": protocol.encode(message)})
+        if self.closed:
+            return
+        if len(self._waiting) < MAX_WAITING:
+            self._put({"type": "websocket.send", "text": protocol.encode(message)})
+        else:
+            logger.info("A tab of %s… reads too slowly and is closed.", self.sid[:8])
+            self._cancel()
+            self.close(CloseCode.TRY_AGAIN_LATER)
 
     def close(self, code: CloseCode) -> None:
-        """Close the socket once what was pushed before is sent."""
-        self._put({"type": "websocket.close", "code": int(code)})
+        """Close the socket once what was pushed before is sent; the application ends with it.
+
+        The owner is interrupted, as it waits for the next frame: granian does not close a socket while its
+        application waits to receive.
+        """
+        if self.closed:
+            return
         self.closed = True
+        self._put({"type": "websocket.close", "code": int(code)})
+        if self._owner is not None and self._owner is not asyncio.current_task():
+            self._owner.cancel()
 
     async def flushed(self) -> None:
         """Wait until everything pushed so far is sent."""
-        if self._task is not None:
-            await asyncio.wait({self._task})
+        if self._writer is not None:
+            await asyncio.wait({self._writer})
 
     async def drop(self) -> None:
-        """Send nothing more: the socket is gone."""
-        self._cancel()
-        await self.flushed()
-
-    def _cancel(self) -> None:
+        """Finish what ``close`` began, for a few seconds; send nothing if the peer is gone by itself."""
+        if self._writer is not None:
+            await asyncio.wait({self._writer}, timeout=CLOSE_TIMEOUT if self.closed else 0)
         self.closed = True
-        self._waiting.clear()
-        if self._task is not None:
-            self._task.cancel()
+        if (writer := self._writer) is not None:
+            self._cancel()
+            await asyncio.wait({writer})
 
     def _put(self, event: dict[str, Any]) -> None:
-        if self.closed:
-            return
-        if len(self._waiting) >= MAX_WAITING:
-            self._give_up()
-            return
         self._waiting.append(event)
-        if self._task is None:
-            self._start(self._write())
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write(), name="realtime-session-send")
 
-    def _start(self, writer: Any) -> None:
-        self._task = asyncio.create_task(writer, name="realtime-session-send")
-
-    def _give_up(self) -> None:
-        logger.info("A tab of %s… reads too slowly and is closed.", self.sid[:8])
-        self._cancel()
-        self._waiting.append({"type": "websocket.close", "code": int(CloseCode.TRY_AGAIN_LATER)})
-        self._start(self._write_last())
+    def _cancel(self) -> None:
+        self._waiting.clear()
+        if self._writer is not None:
+            self._writer.cancel()
+            self._writer = None
 
     async def _write(self) -> None:
         try:
@@ -88,10 +94,5 @@ class Tab:
             self.closed = True
             self._waiting.clear()
         finally:
-            if self._task is asyncio.current_task():
-                self._task = None
-
-    async def _write_last(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._write()
+            if self._writer is asyncio.current_task():
+                self._writer = None

@@ -1,10 +1,15 @@
 """The project that the tests run: one process on SQLite, in a file, as most projects begin."""
 
+import json
 import os
 import tempfile
 from pathlib import Path
 
-SCRATCH = Path(tempfile.gettempdir()) / f"realtime-session-tests-{os.getpid()}"
+# Servers that a test starts get the same folder, and with it the same database, by the environment.
+SCRATCH = Path(
+    os.environ.get("TESTS_SCRATCH")
+    or Path(tempfile.gettempdir()) / f"realtime-session-tests-{os.getpid()}"
+)
 SCRATCH.mkdir(exist_ok=True)
 
 SECRET_KEY = "only-for-tests"
@@ -60,4 +65,5 @@ LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-REALTIME_SESSION: dict[str, object] = {}
+SESSION_ENGINE = os.environ.get("TESTS_SESSION_ENGINE", "django.contrib.sessions.backends.db")
+REALTIME_SESSION: dict[str, object] = json.loads(os.environ.get("TESTS_REALTIME_SESSION", "{}"))

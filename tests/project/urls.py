@@ -20,6 +20,7 @@ urlpatterns = [
     path("again/", views.login_again),
     path("switch/", views.login_as_other),
     path("fail/", views.fail),
+    path("inside/", views.inside),
     path("polls/", include(polls)),
     path("login/", LoginView.as_view(template_name="login.html"), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),

@@ -1,3 +1,6 @@
+import asyncio
+import threading
+
 from django.contrib.auth import get_user_model, login
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -5,6 +8,7 @@ from django.shortcuts import render
 from django.utils.decorators import method_decorator
 from django.views import View
 
+from realtime_session import hub
 from realtime_session.decorators import passive
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -69,3 +73,17 @@ def login_as_other(request: HttpRequest) -> HttpResponse:
 
 def fail(request: HttpRequest) -> HttpResponse:
     return HttpResponse("failed", status=500)
+
+
+@passive
+async def inside(request: HttpRequest) -> HttpResponse:
+    """What the server process holds: all of it is to be gone with the last tab."""
+    names = [task.get_name() for task in asyncio.all_tasks()]
+    names += [thread.name for thread in threading.enumerate()]
+    return JsonResponse(
+        {
+            "hubs": len(hub._hubs),
+            "tabs": sum(each.tabs for each in hub._hubs.values()),
+            "own": sorted(name for name in names if name.startswith("realtime-session")),
+        }
+    )

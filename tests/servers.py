@@ -1,0 +1,134 @@
+"""The tests' project on real servers, each in a process of its own on a free port of 127.0.0.1."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+
+ROOT = Path(__file__).parent.parent
+APPLICATION = "tests.project.asgi:application"
+START_TIMEOUT = 30.0
+COMMANDS = {
+    "daphne": ["daphne", "-v", "0", "-b", "127.0.0.1", "-p", "{port}", APPLICATION],
+    "uvicorn": ["uvicorn", "--log-level", "warning", "--port", "{port}", "--lifespan", "off", APPLICATION],
+    "hypercorn": ["hypercorn", "--log-level", "warning", "-b", "127.0.0.1:{port}", APPLICATION],
+    "granian": [
+        "granian", "--interface", "asgi", "--no-access-log", "--log-level", "warning",
+        "--port", "{port}", APPLICATION,
+    ],
+}  # fmt: skip
+CREATE_USERS = """
+from django.contrib.auth.models import User
+for name in ("anna", "ben"):
+    User.objects.filter(username=name).exists() or User.objects.create_user(name, password=name)
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+class Server:
+    """One server process on the database in ``scratch``; its port stays the same through restarts."""
+
+    def __init__(
+        self, name: str, scratch: Path, realtime_session: dict[str, Any], **environment: str
+    ) -> None:
+        self.port = free_port()
+        self.host = f"127.0.0.1:{self.port}"
+        self.url = f"http://{self.host}"
+        self.log = scratch / f"{name}-{self.port}.log"
+        self._command = [part.format(port=self.port) for part in COMMANDS[name]]
+        self._environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "tests.settings",
+            "PYTHONPATH": str(ROOT),
+            "TESTS_SCRATCH": str(scratch),
+            "TESTS_REALTIME_SESSION": json.dumps(realtime_session),
+            **environment,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def prepare(self) -> None:
+        """Make the database and its users."""
+        for arguments in (["migrate", "-v0"], ["shell", "-v0", "-c", CREATE_USERS]):
+            command = [sys.executable, "-m", "django", *arguments]
+            subprocess.run(command, env=self._environment, cwd=ROOT, check=True)
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *self._command],
+                env=self._environment,
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+            )
+        give_up_at = time.monotonic() + START_TIMEOUT
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return
+            except ConnectionRefusedError:
+                assert self._process.poll() is None, self.log.read_text()
+                assert time.monotonic() < give_up_at, "the server did not start"
+                time.sleep(0.05)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(timeout=30)
+            self._process = None
+
+    def inside(self) -> dict[str, Any]:
+        """What the process holds: hubs, tabs, and the names of its own tasks and threads."""
+        return dict(httpx.get(f"{self.url}/inside/").json())
+
+
+class Browser:
+    """A cookie jar that signs in and opens sockets, as the tabs of one browser do."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.http = httpx.Client(base_url=server.url, headers={"Referer": server.url})
+
+    def sign_in(self, name: str = "anna") -> "Browser":
+        self.http.get("/login/")
+        form = {"username": name, "password": name, "csrfmiddlewaretoken": self.token}
+        assert self.http.post("/login/", data=form).status_code == 302
+        return self
+
+    @property
+    def token(self) -> str:
+        return self.http.cookies["csrftoken"]
+
+    def post(self, path: str) -> httpx.Response:
+        return self.http.post(path, headers={"X-CSRFToken": self.token})
+
+    def tab(self, **options: Any) -> connect:
+        """Open a socket: ``async with browser.tab() as tab``."""
+        cookies = "; ".join(f"{name}={value}" for name, value in self.http.cookies.items())
+        return connect(
+            f"ws://{self.server.host}/ws/session/",
+            **{
+                "origin": self.server.url,
+                "subprotocols": ["realtime-session.v1"],
+                "additional_headers": {"Cookie": cookies},
+                "compression": None,
+                **options,
+            },
+        )
+
+
+async def hear(tab: ClientConnection) -> dict[str, Any]:
+    """Return the next message of a tab's socket."""
+    return dict(json.loads(await tab.recv()))
