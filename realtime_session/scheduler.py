@@ -48,8 +48,7 @@ class Scheduler:
         """Hand ``key`` to the callback at ``when`` (the clock's time), and at no other time set before."""
         self._deadlines[key] = when
         heapq.heappush(self._heap, (when, key))
-        if len(self._heap) > 2 * len(self._deadlines) + 64:
-            self._compact()
+        self._compact()
         if self._timer is None or when < self._timer_at:
             self._arm()
 
@@ -58,6 +57,7 @@ class Scheduler:
         self._deadlines.pop(key, None)
         if not self._deadlines:
             self.clear()
+        self._compact()
 
     def clear(self) -> None:
         """Forget everything and hold no timer."""
@@ -92,5 +92,7 @@ class Scheduler:
 
     def _compact(self) -> None:
         # Without this, a key that is set over and over would make the heap grow for as long as it lives.
+        if len(self._heap) <= 2 * len(self._deadlines) + 64:
+            return
         self._heap = [(when, key) for key, when in self._deadlines.items()]
         heapq.heapify(self._heap)
