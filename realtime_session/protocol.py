@@ -174,6 +174,5 @@ def _explain(frame: bytes) -> BadMessageError:
         return BadMessageError("bad_message", "A message needs a string field “type”.", id)
     if kind not in _CLIENT_TYPES:
         return BadMessageError("unknown_type", "The server knows no message of this type.", id)
-    return BadMessageError(
-        "bad_message", "The field “id” is a string of at most 64 characters.", id
-    )
+    detail = "The field “id” is a string of at most 64 characters, and “type” comes once."
+    return BadMessageError("bad_message", detail, id)
