@@ -33,9 +33,10 @@ function tell(text = words[client.phase]) {
 
 for (const type of ["state", "warning", "extended"]) client.addEventListener(type, () => tell());
 client.addEventListener("connection", ({ detail }) => tell(detail.connected ? undefined : "Reconnecting…"));
-client.addEventListener("expired", ({ detail }) => {
-  tell(detail.message);
-  setTimeout(() => location.assign(`${detail.redirect}?next=${location.pathname}`), 3000);
+client.addEventListener("expired", ({ detail: { message, reason, redirect } }) => {
+  tell(message);
+  const query = new URLSearchParams({ next: location.pathname, session_ended: reason });
+  setTimeout(() => location.assign(`${redirect}?${query}`), 3000);
 });
 
 stay.addEventListener("click", () => client.extend().catch((error) => tell(error.message)));
