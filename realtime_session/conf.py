@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
 from .policy import Policy
@@ -120,7 +121,7 @@ def _contradictions(read: Settings) -> list[Problem]:
     return []
 
 
-@setting_changed.connect
+@receiver(setting_changed)
 def _forget(*, setting: str, **kwargs: Any) -> None:
     if setting == SETTING:
         _read.cache_clear()

@@ -11,4 +11,4 @@ session_started = Signal()
 """A session began to be monitored: at a login, or at the first request of one logged in before."""
 
 session_ended = Signal()
-"""A session ended, whatever ended it: once for each session; at least once if a process dies while sending."""
+"""A session ended, by whatever means: once for each; at least once if a process dies while sending."""
