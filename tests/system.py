@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,24 +27,21 @@ def find_program(name: str) -> Path | None:
     return Path(found) if found else None
 
 
-@cache
 def find_chromium() -> Path | None:
-    """The browser to drive: the system's, else Playwright's own."""
-    for name in ("chromium", "google-chrome", "google-chrome-stable"):
-        if found := find_program(name):
-            return found
+    """The system's browser; where there is none, Playwright takes its own."""
+    found = map(find_program, ("chromium", "google-chrome", "google-chrome-stable"))
+    return next(filter(None, found), None)
+
+
+def has_chromium() -> bool:
+    if find_chromium():
+        return True
     with sync_playwright() as playwright:
-        own = Path(playwright.chromium.executable_path)
-    return own if own.exists() else None
+        return Path(playwright.chromium.executable_path).exists()
 
 
 def has_programs(*names: str) -> Callable[[], bool]:
     return lambda: all(map(find_program, names))
-
-
-def has_chromium() -> bool:
-    find_chromium.cache_clear()
-    return find_chromium() is not None
 
 
 PARTS = [
@@ -81,6 +77,19 @@ def is_debian() -> bool:
     return Path("/etc/os-release").exists() and platform.freedesktop_os_release()["ID"] == "debian"
 
 
+def install(parts: list[Part]) -> None:
+    # Elsewhere than on Debian, a package of that name may be a mere pointer to a snap.
+    packages = [package for package in packages_of(parts) if package != "chromium" or is_debian()]
+    if packages:
+        install_with_apt(packages)
+    if not has_chromium():
+        succeeds(sys.executable, "-m", "playwright", "install", "chromium")
+
+
+def packages_of(parts: list[Part]) -> list[str]:
+    return [package for part in parts for package in part.packages]
+
+
 def missing() -> list[Part]:
     return [part for part in PARTS if not part.is_there()]
 
@@ -88,21 +97,11 @@ def missing() -> list[Part]:
 def main() -> str | None:
     """Answers what to install by hand, or nothing where all is well."""
     if parts := missing():
-        # Elsewhere a package of that name may be a mere pointer to a snap.
-        packages = [
-            package
-            for part in parts
-            for package in part.packages
-            if package != "chromium" or is_debian()
-        ]
-        if packages:
-            install_with_apt(packages)
-        if not has_chromium():
-            succeeds(sys.executable, "-m", "playwright", "install", "chromium")
+        install(parts)
     if parts := missing():
         names = ", ".join(part.name for part in parts)
-        packages = [package for part in parts for package in part.packages]
-        return f"The tests need {names}: install the packages {' '.join(packages)} and try again."
+        packages = " ".join(packages_of(parts))
+        return f"The tests need {names}: install the packages {packages} and try again."
     return None
 
 
