@@ -1,7 +1,7 @@
 """What a request gets whose session has ended: an answer that its client can use, with the reason."""
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
@@ -37,25 +37,36 @@ def expired(reason: EndReason, now: float) -> HttpResponse:
 def in_place_of(
     request: HttpRequest, response: HttpResponseBase, ended: SessionEnded, now: float
 ) -> HttpResponseBase:
-    """Return what an ended session's request gets in place of ``response``.
+    """Return what an ended session's request gets in place of the view's ``response``.
 
-    Only an answer that asks for a login is replaced: public pages are for anonymous people as well.
+    A script gets an answer that it can use where the view asks for a login; what people see stays: a
+    redirect to the login, or a page that is public.
     """
-    return login_needed(request, ended, now) if _asks_for_login(response) else response
+    if not _asks_for_login(response):
+        return response
+    return _for_script(request, ended, now) or response
 
 
 def login_needed(request: HttpRequest, ended: SessionEnded, now: float) -> HttpResponseBase:
-    """Return what leads to the login: 401 for a fetch, ``HX-Redirect`` for htmx, else a redirect."""
+    """Return what leads to the login, whatever the view did: 401, ``HX-Redirect`` or a redirect."""
+    answer = _for_script(request, ended, now)
     login_url = presenter.login_url()
-    if request.headers.get("HX-Request") == "true":
-        page = urlsplit(request.headers.get("HX-Current-URL", ""))
-        target = redirect_to_login(f"{page.path or '/'}{'?' if page.query else ''}{page.query}")
-        return HttpResponse(headers={"HX-Redirect": target["Location"]})
-    if _wants_json(request) or login_url is None:
+    if answer is not None:
+        return answer
+    if login_url is None:
         return expired(ended.reason, now)
     # Nobody can be sent back to the result of a form that was not processed.
-    path = request.get_full_path() if request.method in ("GET", "HEAD") else _referring(request)
+    is_page = request.method in ("GET", "HEAD")
+    path = request.get_full_path() if is_page else _path_of(request.headers.get("Referer", ""))
     return redirect_to_login(path, login_url)
+
+
+def _for_script(request: HttpRequest, ended: SessionEnded, now: float) -> HttpResponse | None:
+    login_url = presenter.login_url()
+    if request.headers.get("HX-Request") == "true" and login_url is not None:
+        target = redirect_to_login(_path_of(request.headers.get("HX-Current-URL", "")), login_url)
+        return HttpResponse(headers={"HX-Redirect": target["Location"]})
+    return expired(ended.reason, now) if _wants_json(request) else None
 
 
 def _wants_json(request: HttpRequest) -> bool:
@@ -72,8 +83,7 @@ def _asks_for_login(response: HttpResponseBase) -> bool:
     return login_url is not None and location.path == urlsplit(login_url).path
 
 
-def _referring(request: HttpRequest) -> str:
-    referrer = urlsplit(request.headers.get("Referer", ""))
-    if referrer.netloc != request.get_host():
-        return "/"
-    return f"{referrer.path}{'?' if referrer.query else ''}{referrer.query}"
+def _path_of(url: str) -> str:
+    """Return path and query of the page that a script's or form's request comes from."""
+    parts = urlsplit(url)
+    return urlunsplit(("", "", parts.path or "/", parts.query, ""))

@@ -5,6 +5,7 @@ from django.db.models import F
 from django.test import Client
 
 from realtime_session.engine import SID_KEY
+from realtime_session.looks import looks
 from realtime_session.models import MonitoredSession
 
 
@@ -22,6 +23,7 @@ def age(client: Client, seconds: float) -> str:
         hard_end_at=F("hard_end_at") - seconds,
         due_after=F("due_after") - seconds,
     )
+    looks.forget([sid])
     return sid
 
 

@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.utils.decorators import method_decorator
 from django.views import View
 
-from realtime_session import hub
+from realtime_session import hub, monitor
 from realtime_session.decorators import passive
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -69,6 +69,22 @@ def login_again(request: HttpRequest) -> HttpResponse:
 def login_as_other(request: HttpRequest) -> HttpResponse:
     login(request, get_user_model().objects.get(username="other"), BACKEND)
     return HttpResponse("switched")
+
+
+def cycle(request: HttpRequest) -> HttpResponse:
+    request.session.cycle_key()
+    return HttpResponse("cycled")
+
+
+def end(request: HttpRequest) -> HttpResponse:
+    monitor.end_session(request)
+    return HttpResponse("ended")
+
+
+def end_and_write(request: HttpRequest) -> HttpResponse:
+    """As a request that is still running when somebody else ends its session."""
+    monitor.end_session(request, "idle")
+    return write(request)
 
 
 def fail(request: HttpRequest) -> HttpResponse:
