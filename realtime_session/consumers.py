@@ -9,7 +9,7 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from msgspec import UNSET
 
-from . import engine, presenter, protocol
+from . import presenter, protocol
 from .handshake import Handshake
 from .hub import Found, Hub, TooManyTabsError
 from .local_session import unavailable
@@ -106,7 +106,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
         """Return the live session behind a cookie; else None and, where it is known, why."""
         if not session_key:
             return None, None
-        identity = await self.hub.run_blocking(engine.identify, session_key)
+        identity = await self.hub.identify(session_key)
         if identity is None:
             return None, await self.hub.why_gone(session_key)
         found = await self.hub.find(identity.sid)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from . import bus, conf, monitor
 from .batcher import Batcher
+from .identity import Identities, Identity
 from .link import Link
 from .local_session import LocalSession
 from .policy import EndReason, Phase, Record, Status, evaluate, touched
@@ -65,12 +66,14 @@ class Hub:
         self._ahead = time.time() - loop.time()
         self._threads = DatabaseThreads(THREADS, "realtime-session-database")
         self._scheduler = Scheduler(loop, self._want_looks)
+        self._identities = Identities()
         self._looks = Batcher("look", self._look, unavailable=self._say_unavailable)
         self._touches = Batcher(
             "activity", self._touch, delay=ACTIVITY_TICK, unavailable=self._say_unavailable
         )
         self._extends = Batcher("extend", self._extend, keep=False)
         self._ends = Batcher("end", self._end, unavailable=self._say_unavailable)
+        self._askers = self._identities, self._touches, self._extends, self._ends, self._looks
         self._sweeper = Sweeper(self.run_blocking)
         self._link = Link(self._want_looks, self._want_all_looks)
 
@@ -100,7 +103,7 @@ class Hub:
 
     def _start(self) -> None:
         self._store.start()
-        for part in (self._looks, self._touches, self._extends, self._ends):
+        for part in self._askers:
             part.start()
         self._sweeper.start()
         self._link.start()
@@ -110,7 +113,7 @@ class Hub:
         bus.unlisten(self.hear)
         self._scheduler.clear()
         await self._sweeper.stop()
-        for part in (self._touches, self._extends, self._ends, self._looks):
+        for part in self._askers:
             await part.stop()
         await self._link.stop()
         self._threads.stop()
@@ -128,6 +131,10 @@ class Hub:
     async def run_blocking(self, job: Callable[..., T], *args: Any) -> T:
         """Run database work on the hub's own threads."""
         return await self._threads.run(job, *args)
+
+    async def identify(self, session_key: str) -> Identity | None:
+        """Say whom a cookie stands for. Raises what the project's engine or backend does when down."""
+        return await self._identities.find(session_key)
 
     async def find(self, sid: str) -> Found | None:
         """Look at a session now; end it first if it is due. Raises StoreUnavailable."""
