@@ -1,8 +1,8 @@
 """``policy.touched`` in SQL: one statement for many sessions, which also tells what the rows were.
 
-PostgreSQL and SQLite do it in a single UPDATE … RETURNING; MySQL and MariaDB, which cannot return what an
-UPDATE wrote, in an UPDATE and a SELECT under the rows' locks. ``previous_activity_at`` keeps what
-``last_activity_at`` was, because RETURNING and SELECT see only new values.
+PostgreSQL and SQLite do it in a single UPDATE … RETURNING, in which ``previous_activity_at`` keeps what
+``last_activity_at`` was, because RETURNING sees only new values. MySQL and MariaDB, which cannot return
+what an UPDATE wrote, do it in a SELECT that locks the rows and an UPDATE by the time that it told.
 """
 
 from typing import Any
@@ -41,7 +41,7 @@ def touch_rows(
     """Touch the rows; return the values of ``COLUMNS`` as they were, and now, for each row found."""
     if connection.vendor in ("postgresql", "sqlite"):
         return _update_returning(connection, now, ages, extend)
-    return _update_then_select(connection, now, ages, extend)
+    return _select_then_update(connection, now, ages, extend)
 
 
 def _update_returning(
@@ -66,19 +66,20 @@ def _update_returning(
         return list(cursor.fetchall())
 
 
-def _update_then_select(
+def _select_then_update(
     connection: BaseDatabaseWrapper, now: RawSQL, ages: list[tuple[str, float]], extend: bool
 ) -> list[tuple[Any, ...]]:
-    extends = "TRUE" if extend else "FALSE"
-    age = "CASE sid " + "WHEN %s THEN %s " * len(ages) + "END"
-    at = f"({now.sql} - {age})"
-    one_at = [*now.params, *(value for pair in ages for value in pair)]
     sids = [sid for sid, _ in ages]
     where = f"WHERE sid IN ({', '.join(['%s'] * len(sids))})"
-    assignments = _SET.format(at=at, extends=extends)
+    select = f"SELECT {', '.join(COLUMNS)}, {now.sql} FROM {_TABLE} {where} FOR UPDATE"  # noqa: S608
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-        update = f"UPDATE {_TABLE} SET {assignments} {where}"  # noqa: S608
-        cursor.execute(update, [*(one_at * assignments.count(at)), *sids])
-        select = f"SELECT {_BEFORE}, {now.sql} FROM {_TABLE} {where}"  # noqa: S608
         cursor.execute(select, [*now.params, *sids])
-        return list(cursor.fetchall())
+        before = list(cursor.fetchall())
+        if before:
+            # The time that was told is the one to go by: a second look at the clock would say another.
+            at = "(%s - CASE sid " + "WHEN %s THEN %s " * len(ages) + "END)"
+            one_at = [float(before[0][-1]), *(value for pair in ages for value in pair)]
+            assignments = _SET.format(at=at, extends="TRUE" if extend else "FALSE")
+            update = f"UPDATE {_TABLE} SET {assignments} {where}"  # noqa: S608
+            cursor.execute(update, [*(one_at * assignments.count(at)), *sids])
+        return before
