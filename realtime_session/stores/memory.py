@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from ..policy import EndReason, Phase, Record, evaluate, touched
@@ -84,8 +85,12 @@ class MemoryStore(BaseStore):
         if not session_key:
             return None
         with self._lock:
-            ended = (r for r in self._records.values() if r.ended_at is not None)
-            return next((r for r in ended if r.session_key == session_key), None)
+            ended = [
+                (r.ended_at, r)
+                for r in self._records.values()
+                if r.ended_at is not None and r.session_key == session_key
+            ]
+            return max(ended, key=itemgetter(0))[1] if ended else None
 
     def for_user(self, user_id: str) -> tuple[float, list[Record]]:
         with self._lock:
