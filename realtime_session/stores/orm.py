@@ -21,7 +21,7 @@ from ..models import MonitoredSession
 from ..policy import EndReason, Phase, Record, evaluate
 from ..threads import DatabaseThreads
 from .base import BaseStore, Records, StoreUnavailable
-from .rows import COLUMNS, to_columns, to_record
+from .rows import COLUMNS, fitted, to_columns, to_record
 from .touch_sql import touch_rows
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ class ORMStore(BaseStore):
 
     @_operation
     def open(self, record: Record, as_of: float | None = None) -> Record | None:
-        opened = record if as_of is None else record.shifted(self._now() - as_of)
+        opened = fitted(record if as_of is None else record.shifted(self._now() - as_of))
         columns = to_columns(opened)
         live = self._rows().filter(sid=record.sid, ended_at=None)
         if live.update(**columns):
@@ -100,7 +100,8 @@ class ORMStore(BaseStore):
     @_operation
     def touch(self, ages: Mapping[str, float], extend: bool = False) -> tuple[float, Records]:
         now, before = 0.0, {}
-        items = list(ages.items())
+        # In one order everywhere, so that two processes cannot lock each other's rows.
+        items = sorted(ages.items())
         for start in range(0, len(items), _CHUNK):
             rows = touch_rows(
                 connections[self._alias],
@@ -163,7 +164,8 @@ class ORMStore(BaseStore):
 
     @_operation
     def find_ended(self, session_key: str) -> Record | None:
-        if not session_key:
+        if not session_key or "\0" in session_key:
+            # A cookie may hold what no key holds, and what PostgreSQL refuses.
             return None
         rows = self._rows().filter(session_key=session_key, ended_at__isnull=False)
         return next(iter(self._read(rows.order_by("-ended_at")[:1])[1].values()), None)

@@ -1,6 +1,6 @@
 """A record as a row of the ORM store's table, and back."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from ..models import NEVER, TEXT_LENGTHS
@@ -11,12 +11,20 @@ RECORD_COLUMNS = [f.name for f in fields(Record) if f.name != "policy"]
 COLUMNS = RECORD_COLUMNS + POLICY_COLUMNS
 
 
+def fitted(record: Record) -> Record:
+    """Return the record with what clients sent cut to what the columns can hold."""
+    texts = {
+        # PostgreSQL cannot hold NUL.
+        name: getattr(record, name).replace("\0", "")[:length]
+        for name, length in TEXT_LENGTHS.items()
+    }
+    return replace(record, **texts)
+
+
 def to_columns(record: Record) -> dict[str, Any]:
     """Return the values of all columns, those that only the table has included."""
     columns = {name: getattr(record, name) for name in RECORD_COLUMNS}
     columns |= {name: getattr(record.policy, name) for name in POLICY_COLUMNS}
-    for name, length in TEXT_LENGTHS.items():
-        columns[name] = columns[name][:length]
     hard_end_at = record.absolute_end_at
     return columns | {
         "end_reason": record.end_reason or "",
