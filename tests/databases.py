@@ -58,6 +58,7 @@ def mariadb_server() -> Iterator[Databases]:
             f"--datadir={data}",
             f"--socket={address}",
             "--skip-networking",
+            "--innodb-flush-log-at-trx-commit=0",
             "--character-set-server=utf8mb4",
         ]
         with running(account, directory, command, stop=signal.SIGTERM) as server:
