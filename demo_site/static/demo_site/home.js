@@ -5,7 +5,7 @@ import { clock } from "./clock.js";
 
 const LINES = 200;
 const ARROWS = { server: "←", tab: "→", here: "·" };
-const PASSIVE = { "X-Session-Passive": "1" };
+const POLL_INTERVAL = 5000;
 
 const element = (id) => document.getElementById(id);
 
@@ -29,17 +29,21 @@ function describe(fields) {
     .join(" · ");
 }
 
-async function request(headers = {}) {
-  const type = headers === PASSIVE ? "passive request" : "request";
+async function poll() {
+  const kind = element("poll").elements.kind.value;
+  if (!kind) return;
+  const headers = { Accept: "application/json" };
+  if (kind === "passive") headers["X-Session-Passive"] = "1";
   try {
-    const { status } = await fetch(element("request").dataset.url, { headers: { Accept: "application/json", ...headers } });
-    write({ from: "here", type, fields: { status } });
+    const { status } = await fetch(element("poll").dataset.url, { headers });
+    write({ from: "here", type: kind, fields: { status } });
+    client.sync();
   } catch {
-    write({ from: "here", type, fields: { failed: "no connection" } });
+    write({ from: "here", type: kind, fields: { failed: "no connection" } });
   }
 }
 
-function draw(client) {
+function draw() {
   const left = client.expiresIn;
   element("time-left").value = clock(left);
   element("phase").textContent = client.uncertain ? "asking the server" : client.phase;
@@ -48,8 +52,7 @@ function draw(client) {
 }
 
 wire.addEventListener("frame", ({ detail }) => write(detail));
-element("request").addEventListener("click", () => request());
-element("passive").addEventListener("click", () => request(PASSIVE));
 
 const client = await ready;
-setInterval(() => draw(client), 200);
+setInterval(draw, 200);
+setInterval(poll, POLL_INTERVAL);
