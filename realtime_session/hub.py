@@ -173,14 +173,13 @@ class Hub:
 
         Raises StoreUnavailable: then nothing was moved.
         """
-        session = self._sessions.get(tab.sid)
-        if session is None:
+        if tab.sid not in self._sessions:
             return None
-        session.answering.add(tab)
+        tab.awaits_extended = True
         try:
             return await self._extends.ask(tab.sid, None)
         finally:
-            session.answering.discard(tab)
+            tab.awaits_extended = False
 
     async def end(self, tab: Tab, reason: EndReason) -> None:
         """End a tab's session everywhere. Raises StoreUnavailable."""

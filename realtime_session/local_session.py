@@ -18,7 +18,6 @@ class LocalSession:
 
     __slots__ = (
         "_asked_at",
-        "answering",
         "near_at",
         "phase",
         "reason",
@@ -32,8 +31,6 @@ class LocalSession:
         self.record = record
         self.phase = status.phase
         self.reason = status.reason
-        self.answering: set[Tab] = set()
-        """Tabs that are about to get an ``extended`` of their own, with the id of their question."""
         self.near_at = 0.0
         """The loop's time from which activity cannot wait for the next tick."""
         self.troubled = False
@@ -47,7 +44,7 @@ class LocalSession:
         if status.phase is Phase.WARNING and told != (status.phase, status.reason):
             self._push(lambda tab: presenter.warning(status, now))
         elif status.phase is Phase.ACTIVE and told[0] is Phase.WARNING:
-            others = [tab for tab in self.tabs if tab not in self.answering]
+            others = [tab for tab in self.tabs if not tab.awaits_extended]
             self._push(lambda tab: presenter.extended(status, now), others)
 
     def expire(self, reason: EndReason, now: float) -> None:

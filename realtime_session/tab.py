@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -24,15 +23,27 @@ class Tab:
     unread is closed, to come back and hear the truth then.
     """
 
-    __slots__ = ("_owner", "_send", "_waiting", "_writer", "closed", "language", "sid")
+    __slots__ = (
+        "_owner",
+        "_send",
+        "_waiting",
+        "_writer",
+        "awaits_extended",
+        "closed",
+        "language",
+        "sid",
+    )
 
     def __init__(self, send: Send) -> None:
         self.sid = ""
         self.language = ""
         self.closed = False
+        self.awaits_extended = False
+        """Whether it is about to get an ``extended`` of its own, with the id of its question."""
         self._send = send
         self._owner = asyncio.current_task()
-        self._waiting: deque[dict[str, Any]] = deque()
+        # No deque: even an empty one takes as much as the rest of a tab.
+        self._waiting: list[dict[str, Any]] = []
         self._writer: asyncio.Task[None] | None = None
 
     def push(self, message: ServerMessage) -> None:
@@ -87,7 +98,7 @@ class Tab:
     async def _write(self) -> None:
         try:
             while self._waiting:
-                await self._send(self._waiting.popleft())
+                await self._send(self._waiting.pop(0))
         except Exception as error:
             # Servers differ in what they raise when the peer is gone.
             logger.debug("A tab of %s… could not be told: %r", self.sid[:8], error)

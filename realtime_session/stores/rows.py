@@ -1,6 +1,7 @@
 """A record as a row of the ORM store's table, and back."""
 
 from dataclasses import fields, replace
+from functools import lru_cache
 from typing import Any
 
 from ..models import NEVER, TEXT_LENGTHS
@@ -39,6 +40,12 @@ def to_record(values: tuple[Any, ...]) -> Record:
     facts = dict(zip(RECORD_COLUMNS, values, strict=False))
     facts["end_reason"] = EndReason(facts["end_reason"]) if facts["end_reason"] else None
     facts["finished"] = bool(facts["finished"])
-    policy = dict(zip(POLICY_COLUMNS, values[len(RECORD_COLUMNS) :], strict=True))
+    return Record(policy=_policy(values[len(RECORD_COLUMNS) :]), **facts)
+
+
+@lru_cache(maxsize=256)
+def _policy(values: tuple[Any, ...]) -> Policy:
+    """Return the policy in its columns' values: one object for the many sessions that share it."""
+    policy = dict(zip(POLICY_COLUMNS, values, strict=True))
     policy["activity_extends_in_warning"] = bool(policy["activity_extends_in_warning"])
-    return Record(policy=Policy(**policy), **facts)
+    return Policy(**policy)
