@@ -3,6 +3,8 @@
 from typing import Any
 
 from django import template
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
 from django.middleware.csrf import get_token
 from django.template import Context
 from django.templatetags.static import static
@@ -12,7 +14,7 @@ from realtime_session import conf
 
 register = template.Library()
 
-# What is left, in seconds, when a screen reader is told so; a countdown that speaks each second cannot be listened to.
+# Seconds left when a screen reader is told so: nobody can listen to a countdown that speaks each second.
 MARKS = (600, 300, 120, 60, 30, 10)
 
 
@@ -23,13 +25,12 @@ def session_monitor(
     """
     Goes before `</body>`. Renders nothing unless the context has a request with a logged-in user.
 
-    `logout_url` is where "Sign out" posts to: by default the setting, else the URL named `logout` or `account_logout`;
-    without any of them "Sign out" ends the session over the socket. With `dialog=False` there are only the
-    configuration and the CSRF token, for a front end of your own on `client.js`.
+    `logout_url` is where "Sign out" posts to: by default the setting, else the URL named `logout` or
+    `account_logout`; without any of them "Sign out" ends the session over the socket. With `dialog=False`
+    there are only the configuration and the CSRF token, for a front end of your own on `client.js`.
     """
-    request = context.get("request")
-    user = getattr(request, "user", None)
-    if user is None or not user.is_authenticated:
+    request: HttpRequest | None = context.get("request")
+    if request is None or not getattr(request, "user", AnonymousUser()).is_authenticated:
         return {}
     nonce = context.get("csp_nonce")
     if nonce is None:

@@ -9,12 +9,13 @@ from playwright.async_api import Browser, async_playwright
 from tests.system import find_chromium
 
 from .server import Server, prepare
-from .user import User
+from .user import TIMEOUT, User
 
 Serve = Callable[..., Server]
 SignIn = Callable[..., Awaitable[User]]
 
 SHORT = {"IDLE_TIMEOUT": 5, "WARN_BEFORE": 3.5}
+LONG = {"IDLE_TIMEOUT": 60, "WARN_BEFORE": 20}
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +64,7 @@ async def sign_in(browser: Browser) -> AsyncIterator[SignIn]:
         async def new_user(server: Server, name: str = "anna") -> User:
             context = await browser.new_context(base_url=server.url)
             stack.push_async_callback(context.close)
-            context.set_default_timeout(15_000)
+            context.set_default_timeout(TIMEOUT * 1000)
             user = User(context)
             await user.sign_in(name)
             return user

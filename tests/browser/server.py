@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
+DAPHNE = [sys.executable, "-m", "daphne", "-v", "0", "-b", "127.0.0.1"]
 START_TIMEOUT = 30
 CREATE_USERS = """
 from django.contrib.auth.models import User
@@ -63,8 +64,7 @@ class Server:
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(self.port)]
-            + ["tests.browser.site.asgi:application"],
+            [*DAPHNE, "-p", str(self.port), "tests.browser.site.asgi:application"],
             env=self._environment,
             cwd=ROOT,
         )

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 import pytest
 from playwright.async_api import expect
 
-from .conftest import SHORT, Serve, SignIn
+from .conftest import LONG, SHORT, Serve, SignIn
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -57,7 +57,7 @@ async def test_signing_out_is_seen_in_all_tabs_and_ends_in_the_projects_own_page
 
 
 async def test_sessions_are_apart(serve: Serve, sign_in: SignIn) -> None:
-    server = serve({"IDLE_TIMEOUT": 60, "WARN_BEFORE": 20})
+    server = serve(LONG)
     anna, ben = await sign_in(server, "anna"), await sign_in(server, "ben")
     anna_again = await sign_in(server, "anna")
     leaving, staying, same_user = await anna.open(), await ben.open(), await anna_again.open()
@@ -128,7 +128,7 @@ async def test_the_countdown_is_seen_each_second_and_spoken_at_marks(
 async def test_a_fixed_end_offers_no_stay_but_leaves_people_to_their_work(
     serve: Serve, sign_in: SignIn
 ) -> None:
-    server = serve({"IDLE_TIMEOUT": 60, "WARN_BEFORE": 3, "ABSOLUTE_TIMEOUT": 5})
+    server = serve({**LONG, "WARN_BEFORE": 3, "ABSOLUTE_TIMEOUT": 5})
     tab = await (await sign_in(server)).open()
     await expect(tab.dialog).to_be_visible()
     assert await tab.view() == "fixed"

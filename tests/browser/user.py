@@ -1,10 +1,12 @@
 """What a person does with the site, and sees of it."""
 
+import asyncio
 import re
 from urllib.parse import parse_qs, urlsplit
 
 from playwright.async_api import BrowserContext, Locator, Page, expect
 
+TIMEOUT = 15
 WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) => {
@@ -36,8 +38,9 @@ window.clientOfOwn = async () => {
 class Tab:
     """One tab with the shipped dialog."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, path: str) -> None:
         self.page = page
+        self.path = path
         self.dialog: Locator = page.locator("#realtime-session")
         self.clock = page.locator("#realtime-session-clock")
         self.stay = page.get_by_role("button", name="Stay signed in")
@@ -45,13 +48,18 @@ class Tab:
         self.requests: list[str] = []
         page.on("request", lambda request: self.requests.append(request.url))
 
+    def count(self, path: str) -> int:
+        """How many requests went to a path."""
+        return sum(urlsplit(url).path == path for url in self.requests)
+
     async def is_connected(self) -> None:
         await self.page.evaluate("clientOfDialog()")
         await self.until("client.connected")
 
     async def until(self, condition: str) -> None:
         """Playwright's own way to wait for a condition is `eval`, which the site's policy forbids."""
-        await self.page.evaluate(f"until(() => {condition})")
+        async with asyncio.timeout(TIMEOUT):
+            await self.page.evaluate(f"until(() => {condition})")
 
     async def is_warned(self) -> None:
         await expect(self.dialog).to_be_visible()
@@ -66,14 +74,10 @@ class Tab:
 
     async def is_told_at_login(self, reason: str, message: str | None = None) -> None:
         """The tab went to the login page, which says why, and would come back from it."""
-        came_from = urlsplit(self.page.url)
         await self.page.wait_for_url(re.compile("/login/"))
         query = parse_qs(urlsplit(self.page.url).query)
         assert query["session_ended"] == [reason]
-        if came_from.path != "/login/":
-            assert query["next"] == [
-                came_from.path + (f"?{came_from.query}" if came_from.query else "")
-            ]
+        assert query["next"] == [self.path]
         if message:
             await expect(self.page.get_by_role("listitem")).to_have_text(message)
 
@@ -98,7 +102,7 @@ class User:
     async def open(self, path: str = "/page/") -> Tab:
         """Opens a tab with the dialog, and waits for its socket."""
         page = await self.context.new_page()
-        tab = Tab(page)
+        tab = Tab(page, path)
         await page.goto(path)
         await tab.is_connected()
         return tab

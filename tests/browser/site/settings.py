@@ -1,4 +1,4 @@
-"""A small site with short timeouts, as strict as a browser can be told to be. Configured by its environment."""
+"""A small site, as strict as a browser can be told to be; configured by its environment."""
 
 import json
 import os

@@ -20,7 +20,7 @@ NONCE_ONLY = "default-src 'none'; script-src 'nonce-{0}'; style-src 'nonce-{0}';
 def content_security_policy(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """Allows what comes from here; under /nonce/ only what bears the nonce, made as lazily as django-csp makes it."""
+    """Allows what comes from here; under /nonce/ only what bears the nonce, lazy as django-csp's."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         policy = SELF_ONLY
