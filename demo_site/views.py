@@ -8,14 +8,14 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from .accounts import ACCOUNTS
 
 sign_in = LoginView.as_view(extra_context={"accounts": ACCOUNTS}, redirect_authenticated_user=True)
 
 
-@require_GET
+@require_safe
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
     return render(request, "demo_site/home.html")
@@ -31,13 +31,13 @@ def exam(request: HttpRequest) -> HttpResponse:
     return render(request, "demo_site/exam.html")
 
 
-@require_GET
+@require_safe
 @login_required
 def custom(request: HttpRequest) -> HttpResponse:
     return render(request, "demo_site/custom.html")
 
 
-@require_GET
+@require_safe
 @login_required
 def clock(request: HttpRequest) -> JsonResponse:
     """Something for the page to ask: activity, unless the request says that it is passive."""
