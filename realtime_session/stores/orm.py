@@ -9,7 +9,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -100,7 +99,7 @@ class ORMStore(BaseStore):
     @_operation
     def touch(self, ages: Mapping[str, float], extend: bool = False) -> tuple[float, Records]:
         now, before = 0.0, {}
-        # In one order everywhere, so that two processes cannot lock each other's rows.
+        # In one order everywhere: else the batches of two processes could wait for each other's rows.
         items = sorted(ages.items())
         for start in range(0, len(items), _CHUNK):
             rows = touch_rows(
@@ -117,23 +116,28 @@ class ORMStore(BaseStore):
 
     @_operation
     def end(self, sid: str, reason: EndReason, only_if_due: bool = False) -> Record | None:
+        live = self._rows().filter(sid=sid, ended_at=None)
+        if connections[self._alias].in_atomic_block:
+            # Without the lock, a transaction's snapshot might show the same however often it is read.
+            live = live.select_for_update()
         while True:
-            now, found = self._read(self._rows().filter(sid=sid, ended_at=None))
+            now, found = self._read(live)
             record = found.get(sid)
             if record is None:
                 return None
             status = evaluate(record, now)
             if only_if_due and status.phase is not Phase.ENDED:
                 return None
-            ended = replace(
-                record, ended_at=now, end_reason=status.reason if only_if_due else reason
-            )
             # Activity only moves forward: if any came after the look, this matches no row.
             unchanged = self._rows().filter(
                 sid=sid, ended_at=None, last_activity_at__lte=record.last_activity_at
             )
-            if unchanged.update(ended_at=now, end_reason=ended.end_reason, due_after=None):
-                return ended
+            reason = status.reason if only_if_due else reason
+            # The process's clock was read before the row was: activity may have come in between.
+            ended_at = max(now, record.last_activity_at)
+            if unchanged.update(ended_at=ended_at, end_reason=reason, due_after=None):
+                # Read again: other facts may have changed since the look, and now cannot any more.
+                return self._read(self._rows().filter(sid=sid))[1].get(sid)
 
     @_operation
     def overdue(self, limit: int) -> list[str]:

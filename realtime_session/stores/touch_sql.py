@@ -54,7 +54,7 @@ def _update_returning(
         UPDATE {_TABLE} SET {assignments}
         FROM (
             SELECT column1 AS touched_sid, {now.sql} - column2 AS at
-            FROM (VALUES {values}) AS given
+            FROM (VALUES {values}) AS given {_in_one_order(connection, ages)}
         ) AS touches
         WHERE sid = touches.touched_sid
         RETURNING {_BEFORE}, CAST({now.sql} AS double precision)
@@ -64,6 +64,13 @@ def _update_returning(
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return list(cursor.fetchall())
+
+
+def _in_one_order(connection: BaseDatabaseWrapper, ages: list[tuple[str, float]]) -> str:
+    """Have PostgreSQL lock the rows by sid; else two processes' batches could wait for each other."""
+    if connection.vendor != "postgresql" or len(ages) < 2:
+        return ""
+    return f"JOIN {_TABLE} AS held ON sid = column1 ORDER BY sid FOR NO KEY UPDATE OF held"
 
 
 def _select_then_update(
