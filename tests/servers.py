@@ -37,6 +37,24 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def prepare(scratch: Path) -> None:
+    """Make the database in ``scratch``, with its users."""
+    environment = _environment(scratch, {})
+    for arguments in (["migrate", "-v0"], ["shell", "-v0", "-c", CREATE_USERS]):
+        command = [sys.executable, "-m", "django", *arguments]
+        subprocess.run(command, env=environment, cwd=ROOT, check=True)
+
+
+def _environment(scratch: Path, realtime_session: dict[str, Any]) -> dict[str, str]:
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "PYTHONPATH": str(ROOT),
+        "TESTS_SCRATCH": str(scratch),
+        "TESTS_REALTIME_SESSION": json.dumps(realtime_session),
+    }
+
+
 class Server:
     """One server process on the database in ``scratch``; its port stays the same through restarts."""
 
@@ -48,21 +66,14 @@ class Server:
         self.url = f"http://{self.host}"
         self.log = scratch / f"{name}-{self.port}.log"
         self._command = [part.format(port=self.port) for part in COMMANDS[name]]
-        self._environment = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.settings",
-            "PYTHONPATH": str(ROOT),
-            "TESTS_SCRATCH": str(scratch),
-            "TESTS_REALTIME_SESSION": json.dumps(realtime_session),
-            **environment,
-        }
+        self._environment = _environment(scratch, realtime_session) | environment
         self._process: subprocess.Popen[bytes] | None = None
+        self._browsers: list[Browser] = []
 
-    def prepare(self) -> None:
-        """Make the database and its users."""
-        for arguments in (["migrate", "-v0"], ["shell", "-v0", "-c", CREATE_USERS]):
-            command = [sys.executable, "-m", "django", *arguments]
-            subprocess.run(command, env=self._environment, cwd=ROOT, check=True)
+    def browser(self) -> "Browser":
+        """A new browser that looks at this server."""
+        self._browsers.append(Browser(self))
+        return self._browsers[-1]
 
     def start(self) -> None:
         with self.log.open("ab") as log:
@@ -88,6 +99,12 @@ class Server:
             self._process.send_signal(number)
             self._process.wait(timeout=30)
             self._process = None
+
+    def close(self) -> None:
+        """Kill the process, if it still runs, and close the browsers."""
+        self.stop(signal.SIGKILL)
+        for browser in self._browsers:
+            browser.http.close()
 
     def inside(self) -> dict[str, Any]:
         """What the process holds: hubs, tabs, and the names of its own tasks and threads."""
