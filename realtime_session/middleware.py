@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 
-from . import answers, conf, engine, monitor
+from . import answers, conf, engine, logins, monitor
 from .answers import SessionEnded
 from .looks import looks
 from .passivity import is_deliberate, is_passive
@@ -94,7 +94,7 @@ class Visit:
             if sid is not None:
                 self._admit(sid)
             elif engine.is_logged_in(session) and self.request.user.is_authenticated:
-                self.sid = monitor.begin(self.request).sid
+                self.sid = logins.begin(self.request).sid
             else:
                 self._explain_absence()
         except StoreUnavailable:

@@ -1,4 +1,4 @@
-"""The use cases: begin to monitor a session, look at it, extend it, end it, and say so.
+"""The use cases: look at a session, extend it, end it, and say so.
 
 The public API for projects is ``end_session``, ``end_user_sessions``, ``extend_session`` and
 ``sessions_for``, each with an async twin that has the prefix ``a``. Any of them raises StoreUnavailable
@@ -6,18 +6,16 @@ where the store does not answer.
 """
 
 import logging
-import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
-from django.contrib.auth.signals import user_logged_in
 from django.db.models import Model
 from django.http import HttpRequest
 
-from . import bus, conf, engine
-from .policy import EndReason, Phase, Policy, Record, Status, evaluate, touched
-from .signals import session_ended, session_started
+from . import bus, engine
+from .policy import EndReason, Phase, Record, Status, evaluate, touched
+from .signals import session_ended
 from .stores import get_store
 
 logger = logging.getLogger(__name__)
@@ -25,69 +23,6 @@ logger = logging.getLogger(__name__)
 SWEEP_BATCH = 500
 SETTLE_AFTER = 10.0
 """Seconds that the process which ended a session has to settle it, before a sweep does."""
-
-
-def begin(request: HttpRequest) -> Record:
-    """Monitor the request's logged-in session from now on, or anew after another full login in it.
-
-    Puts the sid into the Django session, which the caller's response is to save.
-    """
-    session = request.session
-    if session.session_key is None:
-        # After a flush, as when somebody logs in over another user's session.
-        session.cycle_key()
-    draft = _draft(request, session.get(engine.SID_KEY) or secrets.token_hex(16))
-    record = get_store().open(draft, as_of=0.0)
-    while record is None:
-        # That sid has ended: what has ended stays so, and the new login gets an id of its own.
-        draft = _draft(request, secrets.token_hex(16))
-        record = get_store().open(draft, as_of=0.0)
-    if session.get(engine.SID_KEY) == record.sid:
-        nudge(record.sid)
-    else:
-        session[engine.SID_KEY] = record.sid
-    session_started.send_robust(
-        Record, sid=record.sid, user_id=record.user_id, reason=None, at=record.started_at
-    )
-    return record
-
-
-def _draft(request: HttpRequest, sid: str) -> Record:
-    """Return a record for the request in a timebase where now is 0."""
-    kept = conf.current().record_client
-    return Record(
-        sid=sid,
-        user_id=engine.user_id_of(request.session),
-        started_at=0.0,
-        last_activity_at=0.0,
-        policy=_policy_for(request),
-        session_key=engine.revocable_key(request.session),
-        cookie_age=float(request.session.get_expiry_age()),
-        ip_address=request.META.get("REMOTE_ADDR", "") if kept else "",
-        user_agent=request.META.get("HTTP_USER_AGENT", "") if kept else "",
-    )
-
-
-def _policy_for(request: HttpRequest) -> Policy:
-    settings = conf.current()
-    if settings.policy is None:
-        return settings.default_policy
-    policy = settings.policy(request)
-    if not isinstance(policy, Policy):
-        raise TypeError(f'{conf.SETTING}["POLICY"] returned {policy!r}, which is no Policy')
-    return policy
-
-
-def _begin_at_login(sender: Any, request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
-    # Channels logs in without a request: such a session is taken up at its first request.
-    if request is not None and hasattr(request, "session"):
-        if not hasattr(request, "user"):
-            # As with the test client's force_login; a project's POLICY may want to see who it is.
-            request.user = user
-        begin(request)
-
-
-user_logged_in.connect(_begin_at_login, dispatch_uid="realtime_session.begin")
 
 
 def look(sid: str) -> tuple[float, Record | None]:
@@ -248,6 +183,16 @@ def sessions_for(user: Model | str | int) -> Sequence[Record]:
     user_id = str(user.pk if isinstance(user, Model) else user)
     now, records = get_store().for_user(user_id)
     return [record for record in records if evaluate(record, now).phase is not Phase.ENDED]
+
+
+def all_sessions() -> Iterator[Record]:
+    """Yield the records of all live sessions, by sid."""
+    store = get_store()
+    after = ""
+    while page := store.all(after):
+        after = page[-1].sid
+        now, _ = store.get([])
+        yield from (r for r in page if evaluate(r, now).phase is not Phase.ENDED)
 
 
 aend_session = sync_to_async(end_session)

@@ -41,8 +41,13 @@ class SessionDialog {
     this.#element.addEventListener("cancel", (event) => this.#onEscape(event));
     this.#element.addEventListener("close", () => this.#view && this.#open());
     addEventListener("beforeunload", () => { this.#leavingAt = performance.now(); });
-    // Out of the cache comes a page whose session is long over: only the server knows what belongs here now.
-    addEventListener("pageshow", ({ persisted }) => persisted && this.#client.phase === "ended" && location.reload());
+    addEventListener("pageshow", ({ persisted }) => persisted && this.#onRestored());
+  }
+
+  // Out of the back/forward cache. Where the session was over already, only the server knows what belongs here now.
+  #onRestored() {
+    this.#leavingAt = -Infinity;
+    if (this.#client.phase === "ended") location.reload();
   }
 
   // --- what is shown --------------------------------------------------------------------------------------------
@@ -58,7 +63,7 @@ class SessionDialog {
 
   /** Shows one view of the dialog; in "checking", "ended" and "gone" nothing of the page can be seen. */
   #show(view) {
-    if (view === this.#view) return;
+    if (view === this.#view) return this.#count();
     this.#view = this.#element.dataset.view = view;
     for (const part of this.#element.querySelectorAll("[data-in]")) {
       part.hidden = !part.dataset.in.split(" ").includes(view);
