@@ -19,7 +19,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
-from .policy import Policy
+from .policy import PRESETS, Policy
 
 SETTING = "REALTIME_SESSION"
 T = TypeVar("T")
@@ -159,7 +159,9 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _callable(value: Any) -> Callable[..., Policy]:
+def _policy(value: Any) -> Callable[..., Policy]:
+    if value in PRESETS:
+        return lambda request: PRESETS[value]
     found = import_string(_text(value))
     if not callable(found):
         raise TypeError(f"{value} is not callable")
@@ -220,8 +222,9 @@ _KEYS: dict[str, _Key] = {
     ),
     "ACTIVITY_EXTENDS_IN_WARNING": _Key(_boolean, "Give True or False."),
     "POLICY": _Key(
-        _optional(_callable),
-        "Give the dotted path of a callable that takes a request and returns a Policy, or None.",
+        _optional(_policy),
+        "Give the name of a preset, the dotted path of a callable that takes a request and "
+        "returns a Policy, or None.",
     ),
     "PASSIVE_URLS": _Key(
         _patterns, "Give a list of regular expressions, searched for in request.path."

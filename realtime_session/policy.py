@@ -63,6 +63,22 @@ class Policy:
                 raise ValueError(f"{name} must be longer than warn_before ({self.warn_before:g} s)")
 
 
+_MINUTE, _HOUR = 60.0, 3600.0
+PRESETS: dict[str, Policy] = {
+    # NIST SP 800-63B-4, 2.2.3: overall 24 hours, inactivity 1 hour.
+    "nist_aal2": Policy(_HOUR, 5 * _MINUTE, absolute_timeout=24 * _HOUR),
+    # NIST SP 800-63B-4, 2.3.3: overall 12 hours, inactivity 15 minutes.
+    "nist_aal3": Policy(15 * _MINUTE, 2 * _MINUTE, absolute_timeout=12 * _HOUR),
+    # PCI DSS 4.0.1, 8.2.8: idle for more than 15 minutes.
+    "pci_dss": Policy(15 * _MINUTE, 2 * _MINUTE),
+    # OWASP Session Management Cheat Sheet: idle 2 to 5 minutes for high-value applications,
+    # 15 to 30 minutes for low-risk ones; absolute 4 to 8 hours.
+    "owasp_high_risk": Policy(5 * _MINUTE, _MINUTE, absolute_timeout=4 * _HOUR),
+    "owasp_low_risk": Policy(30 * _MINUTE, 2 * _MINUTE, absolute_timeout=8 * _HOUR),
+}
+"""Policies that rules ask for, by name; the warnings, at least 60 seconds, are our own choice."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """The facts about one monitored session, as the store keeps them.

@@ -403,3 +403,9 @@ def test_the_middleware_is_async_only_where_the_rest_is() -> None:
 
     assert iscoroutinefunction(SessionMonitorMiddleware(get_response))
     assert not iscoroutinefunction(SessionMonitorMiddleware(lambda request: None))
+
+
+def test_a_preset_may_be_named(settings: Any, anna: AbstractUser, sign_in: SignIn) -> None:
+    settings.REALTIME_SESSION = {"POLICY": "nist_aal3"}
+    row = row_of(sign_in(anna))
+    assert (row.idle_timeout, row.absolute_timeout) == (900, 12 * 3600)
