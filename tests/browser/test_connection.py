@@ -39,6 +39,7 @@ async def test_a_tab_that_was_cut_off_learns_how_the_session_ended(
     await asyncio.sleep(SHORT["IDLE_TIMEOUT"] + 0.5)
     assert await tab.view() == "checking"
     server.start()
+    await tab.page.evaluate("dispatchEvent(new Event('online'))")
     await tab.is_told_at_login("idle")
 
 

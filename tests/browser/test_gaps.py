@@ -119,6 +119,7 @@ async def test_no_tab_ends_a_session_by_its_own_clock(serve: Serve, sign_in: Sig
     server.silence()
     await tab.until("client.expiresIn === 0")
     await tab.until("document.getElementById('realtime-session').dataset.view === 'checking'")
+    await expect(tab.clock).to_be_hidden()
     await tab.page.keyboard.press("Escape")
     await asyncio.sleep(1)
     assert await tab.view() == "checking"
