@@ -54,6 +54,7 @@ class Settings:
     logout_url: str | None = None
     record_client: bool = True
     sweep_interval: float = 60.0
+    revalidate_interval: float = 30.0
 
     @property
     def default_policy(self) -> Policy:
@@ -249,4 +250,5 @@ _KEYS: dict[str, _Key] = {
     ),
     "RECORD_CLIENT": _Key(_boolean, "Give True or False."),
     "SWEEP_INTERVAL": _Key(_seconds, _DURATION),
+    "REVALIDATE_INTERVAL": _Key(_seconds, _DURATION),
 }

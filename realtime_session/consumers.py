@@ -11,9 +11,9 @@ from msgspec import UNSET
 
 from . import presenter, protocol
 from .handshake import Handshake
-from .hub import Found, Hub, TooManyTabsError
+from .hub import Hub, TooManyTabsError
 from .local_session import unavailable
-from .policy import EndReason, Phase
+from .policy import EndReason
 from .protocol import (
     MAX_BAD_MESSAGES,
     Activity,
@@ -25,6 +25,7 @@ from .protocol import (
     Extend,
     Sync,
 )
+from .store_calls import Found
 from .stores import StoreUnavailable
 from .tab import Send, Tab
 
@@ -92,27 +93,27 @@ class SessionConsumer(AsyncWebsocketConsumer):
         except Exception as error:
             # Whatever the project's session engine or authentication backend raises when it is down.
             logger.warning("A socket could not be served: %s", type(error).__name__)
-            self.tab.push(unavailable(self.hub.now()))
+            self.tab.push(unavailable(self.hub.store.now()))
             self.tab.close(CloseCode.TRY_AGAIN_LATER)
             return
         if found is not None:
             self._join(found)
             return
         if reason is not None:
-            self.tab.push(presenter.expired(reason, self.hub.now(), self.tab.language))
+            self.tab.push(presenter.expired(reason, self.hub.store.now(), self.tab.language))
         self.tab.close(CloseCode.NOT_SIGNED_IN)
 
     async def _find(self, session_key: str) -> tuple[Found | None, EndReason | None]:
         """Return the live session behind a cookie; else None and, where it is known, why."""
         if not session_key:
             return None, None
-        identity = await self.hub.identify(session_key)
+        identity = await self.hub.identities.find(session_key)
         if identity is None:
-            return None, await self.hub.why_gone(session_key)
-        found = await self.hub.find(identity.sid)
+            return None, await self.hub.store.why_gone(session_key)
+        found = await self.hub.store.find(identity.sid)
         if found is None:
             return None, EndReason.UNKNOWN
-        if found.status.phase is Phase.ENDED:
+        if not found.is_live:
             return None, found.status.reason
         return found, None
 
@@ -126,7 +127,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Act on a client's frame, or say why not."""
-        now = self.hub.now()
+        now = self.hub.store.now()
         if not self.limit.allows(time.monotonic()):
             self.tab.push(Error(at=now, code="rate_limited", detail="Too many messages."))
             self.tab.close(CloseCode.TOO_MUCH)
@@ -151,16 +152,16 @@ class SessionConsumer(AsyncWebsocketConsumer):
         try:
             if isinstance(message, Extend):
                 found = await self.hub.extend(self.tab)
-                if found is not None and found.status.phase is not Phase.ENDED:
+                if found is not None and found.is_live:
                     self.tab.push(presenter.extended(found.status, found.now, id))
             elif isinstance(message, Sync):
-                found = await self.hub.find(self.tab.sid)
-                if found is not None and found.status.phase is not Phase.ENDED:
+                found = await self.hub.store.find(self.tab.sid)
+                if found is not None and found.is_live:
                     self.tab.push(presenter.state(found.record, found.now, id))
             else:
-                await self.hub.end(self.tab, EndReason.LOGOUT)
+                await self.hub.store.end(self.tab.sid, EndReason.LOGOUT)
         except StoreUnavailable:
-            self.tab.push(unavailable(self.hub.now(), id))
+            self.tab.push(unavailable(self.hub.store.now(), id))
         await self.tab.flushed()
 
 

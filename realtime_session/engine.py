@@ -5,9 +5,10 @@ meanwhile, and engines with columns of their own would lose them.
 """
 
 from importlib import import_module
+from typing import NamedTuple
 
 from django.conf import settings
-from django.contrib.auth import SESSION_KEY
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookieStore
 
@@ -37,6 +38,36 @@ def revocable_key(session: SessionBase) -> str:
         # Here the key is the signed data themselves: a secret, and nothing to delete.
         return ""
     return session.session_key or ""
+
+
+def credentials_of(session: SessionBase) -> str:
+    """Return by what the user logged in, for sessions that cannot be looked up again by a key, else ""."""
+    if not isinstance(session, SignedCookieStore):
+        return ""
+    return f"{session.get(HASH_SESSION_KEY, '')}:{session.get(BACKEND_SESSION_KEY, '')}"
+
+
+def session_data(user_id: str, credentials: str) -> dict[str, str]:
+    """Return what ``credentials_of`` was made of, as the session's data have it."""
+    auth_hash, _, backend = credentials.partition(":")
+    return {SESSION_KEY: user_id, HASH_SESSION_KEY: auth_hash, BACKEND_SESSION_KEY: backend}
+
+
+class Expiry(NamedTuple):
+    """What a project set with ``set_expiry``: an idle timeout, or an end in so many seconds, or neither."""
+
+    idle_cap: float | None
+    fixed_end_in: float | None
+
+
+def expiry_of(session: SessionBase) -> Expiry:
+    """Return the expiry of this one session; 0, the browser's end, is none that a server could keep."""
+    value = session.get("_session_expiry")
+    if not value:
+        return Expiry(None, None)
+    if isinstance(value, int):
+        return Expiry(float(value), None)
+    return Expiry(None, float(session.get_expiry_age()))
 
 
 def delete(session_key: str) -> None:

@@ -6,7 +6,7 @@ each of them by itself.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -24,7 +24,9 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from .batcher import Batcher
-from .engine import SID_KEY, session_class
+from .engine import SID_KEY, session_class, session_data
+from .policy import Record
+from .stores import StoreUnavailable
 from .threads import DatabaseThreads
 
 SessionData = dict[str, Any]
@@ -65,6 +67,16 @@ class Identities:
             raise found
         return found
 
+    async def rejected(self, records: Iterable[Record]) -> list[Record]:
+        """Return those records whose Django session or user Django would not accept any more.
+
+        Raises StoreUnavailable where the engine or the backend does not answer.
+        """
+        try:
+            return await self._thread.run(rejected, records)
+        except Exception as error:
+            raise StoreUnavailable(f"Django's sessions: {type(error).__name__}") from error
+
     async def _identify(self, session_keys: list[str]) -> dict[str, Identity | Exception]:
         try:
             return {**await self._thread.run(identify, session_keys)}
@@ -83,15 +95,34 @@ def identify(session_keys: Iterable[str]) -> dict[str, Identity]:
     Reads only: unlike ``channels.auth.get_user`` it heeds ``SECRET_KEY_FALLBACKS`` and never flushes a
     session whose hash does not match.
     """
+    return _accepted(dict(_load(session_keys)))
+
+
+def rejected(records: Iterable[Record]) -> list[Record]:
+    """Return those records whose Django session or user Django would not accept any more. Blocks."""
+    known = list(records)
+    by_key = dict(_load(r.session_key for r in known if r.session_key))
     sessions = {
-        session_key: data
-        for session_key, data in _load(session_keys)
+        r.sid: by_key.get(r.session_key, {})
+        if r.session_key
+        else {SID_KEY: r.sid, **session_data(r.user_id, r.credentials)}
+        for r in known
+    }
+    accepted = _accepted(sessions)
+    return [r for r in known if accepted.get(r.sid) != Identity(r.sid, r.user_id)]
+
+
+def _accepted(sessions: Mapping[str, SessionData]) -> dict[str, Identity]:
+    """Return whom sessions stand for, by whatever they are keyed, if Django would let them in."""
+    named = {
+        key: data
+        for key, data in sessions.items()
         if isinstance(data.get(SID_KEY), str) and SESSION_KEY in data
     }
-    users = _users_of(sessions.values())
+    users = _users_of(named.values())
     return {
-        session_key: Identity(data[SID_KEY], str(data[SESSION_KEY]))
-        for session_key, data in sessions.items()
+        key: Identity(data[SID_KEY], str(data[SESSION_KEY]))
+        for key, data in named.items()
         if _hash_matches(users.get(_reference(data)), data.get(HASH_SESSION_KEY, ""))
     }
 

@@ -60,10 +60,13 @@ class LocalSession:
             self._push(lambda tab: unavailable(now))
 
     def ask_refresh(self, now: float) -> None:
-        """Have one tab renew cookie and Django session, once half of what the last save gave has passed."""
+        """Have one tab renew cookie and Django session, once half of what the last save gave has passed.
+
+        A session with a fixed end is left to it.
+        """
         record = self.record
         half_gone = record.cookie_age and now - record.saved_at > record.cookie_age / 2
-        if not half_gone or now - self._asked_at < REFRESH_RETRY:
+        if not half_gone or record.fixed_end_at or now - self._asked_at < REFRESH_RETRY:
             return
         url = presenter.refresh_url()
         if url is not None and self.tabs:

@@ -40,6 +40,7 @@ def begin(request: HttpRequest) -> Record:
 def _draft(request: HttpRequest, sid: str) -> Record:
     """Return a record for the request in a timebase where now is 0."""
     kept = conf.current().record_client
+    expiry = engine.expiry_of(request.session)
     return Record(
         sid=sid,
         user_id=engine.user_id_of(request.session),
@@ -47,6 +48,9 @@ def _draft(request: HttpRequest, sid: str) -> Record:
         last_activity_at=0.0,
         policy=_policy_for(request),
         session_key=engine.revocable_key(request.session),
+        credentials=engine.credentials_of(request.session),
+        idle_cap=expiry.idle_cap,
+        fixed_end_at=expiry.fixed_end_in,
         cookie_age=float(request.session.get_expiry_age()),
         ip_address=request.META.get("REMOTE_ADDR", "") if kept else "",
         user_agent=request.META.get("HTTP_USER_AGENT", "") if kept else "",

@@ -14,7 +14,7 @@ MAX_LOOKS = 10_000
 
 def window(record: Record) -> float:
     """Return for how many seconds a look at the session holds."""
-    return min(1.0, record.policy.idle_timeout / 20)
+    return min(1.0, record.idle_limit / 20)
 
 
 @dataclass(frozen=True, slots=True)

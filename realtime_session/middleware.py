@@ -178,9 +178,5 @@ class Visit:
             self._refuse(found.ended or EndReason.UNKNOWN)
             ended: SessionEnded = self.request.session_ended  # type: ignore[attr-defined]
             return answers.login_needed(self.request, ended, found.now)
-        key = engine.revocable_key(self.request.session)
-        record = found.record
-        if key != record.session_key or found.now - record.saved_at > record.cookie_age / 4:
-            get_age = self.request.session.get_expiry_age
-            monitor.bind(sid, key, float(get_age()))
+        monitor.note_save(found.record, found.now, self.request.session)
         return response

@@ -15,12 +15,14 @@ class MonitoredSession(models.Model):
     """One record. Instants are epoch seconds of the store's clock, durations are seconds.
 
     No column that a touch writes is indexed, so that PostgreSQL can update the row in place
-    (heap-only tuples): sweeps use ``due_after``, a lower bound of the deadline that they advance.
+    (heap-only tuples): sweeps use ``due_after``, a lower bound of the deadline that they advance. The
+    limits are what policy and expiry come to, worked out for SQL.
     """
 
     sid = models.CharField(max_length=32, primary_key=True)
     user_id = models.CharField(_("user id"), max_length=255, db_index=True)
     session_key = models.CharField(max_length=255, default="", editable=False, db_index=True)
+    credentials = models.CharField(max_length=255, default="", editable=False)
     started_at = models.FloatField(_("started"))
     last_activity_at = models.FloatField(_("last activity"))
     previous_activity_at = models.FloatField()
@@ -29,7 +31,10 @@ class MonitoredSession(models.Model):
     absolute_timeout = models.FloatField(_("absolute timeout"), null=True)
     tab_close_grace = models.FloatField(_("tab close grace"), null=True)
     activity_extends_in_warning = models.BooleanField()
+    idle_cap = models.FloatField(null=True)
     fixed_end_at = models.FloatField(null=True)
+    idle_limit = models.FloatField()
+    warn_limit = models.FloatField()
     hard_end_at = models.FloatField()
     saved_at = models.FloatField()
     cookie_age = models.FloatField()

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from asgiref.sync import sync_to_async
+from django.contrib.sessions.backends.base import SessionBase
 from django.db.models import Model
 from django.http import HttpRequest
 
 from . import bus, engine
-from .policy import EndReason, Phase, Record, Status, evaluate, touched
+from .policy import EndReason, Phase, Policy, Record, Status, evaluate, touched
 from .signals import session_ended
 from .stores import get_store
 
@@ -113,9 +114,20 @@ def settle(record: Record) -> None:
     get_store().finish(record.sid)
 
 
-def bind(sid: str, session_key: str, cookie_age: float) -> None:
-    """Note that Django is saving its session now, under this key, for ``cookie_age`` seconds."""
-    get_store().bind(sid, session_key, cookie_age)
+def note_save(record: Record, now: float, session: SessionBase) -> None:
+    """Note what is new in a Django session that is about to be saved: its key, its age, its own expiry."""
+    key, credentials = engine.revocable_key(session), engine.credentials_of(session)
+    is_old = now - record.saved_at > record.cookie_age / 4
+    if is_old or (key, credentials) != (record.session_key, record.credentials):
+        get_store().bind(record.sid, key, float(session.get_expiry_age()), credentials)
+    idle_cap, fixed_end_in = engine.expiry_of(session)
+    if (idle_cap, fixed_end_in is None) != (record.idle_cap, record.fixed_end_at is None) or (
+        fixed_end_in is not None
+        and record.fixed_end_at is not None
+        and abs(now + fixed_end_in - record.fixed_end_at) > 1
+    ):
+        get_store().set_expiry(record.sid, idle_cap, fixed_end_in)
+        nudge(record.sid)
 
 
 def nudge(sid: str) -> None:
@@ -178,6 +190,18 @@ def extend_session(request_or_sid: HttpRequest | str) -> Status | None:
     return None if status is None or status.phase is Phase.ENDED else status
 
 
+def apply_policy(request_or_sid: HttpRequest | str, policy: Policy) -> bool:
+    """Give a running session another policy, at once and in every tab; say whether there was one.
+
+    Otherwise a changed policy counts from the next login.
+    """
+    sid = sid_of(request_or_sid)
+    if sid is None or not get_store().set_policy(sid, policy):
+        return False
+    nudge(sid)
+    return True
+
+
 def sessions_for(user: Model | str | int) -> Sequence[Record]:
     """Return the records of a user's (or primary key's) live sessions, latest login first."""
     user_id = str(user.pk if isinstance(user, Model) else user)
@@ -198,4 +222,5 @@ def all_sessions() -> Iterator[Record]:
 aend_session = sync_to_async(end_session)
 aend_user_sessions = sync_to_async(end_user_sessions)
 aextend_session = sync_to_async(extend_session)
+aapply_policy = sync_to_async(apply_policy)
 asessions_for = sync_to_async(sessions_for)

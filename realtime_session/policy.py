@@ -83,10 +83,11 @@ PRESETS: dict[str, Policy] = {
 class Record:
     """The facts about one monitored session, as the store keeps them.
 
-    ``sid`` is its opaque id; ``session_key`` the latest key of the Django session ("" where the engine
-    cannot revoke by key), never to be shown or logged. ``fixed_end_at`` is an end that the project set
-    with ``set_expiry(datetime)``. ``saved_at`` and ``cookie_age`` say when Django last saved its session
-    and for how many seconds that save holds. ``finished`` is true once an end was fully dealt with.
+    ``sid`` is its opaque id. ``session_key`` is the latest key of the Django session, "" where the engine
+    cannot revoke by key; then ``credentials`` say by what its user logged in. Neither is to be shown or
+    logged. ``fixed_end_at`` and ``idle_cap`` (seconds) are what the project set with ``set_expiry``.
+    ``saved_at`` and ``cookie_age`` say when Django last saved its session and for how many seconds that
+    save holds. ``finished`` is true once an end was fully dealt with.
     """
 
     sid: str
@@ -95,6 +96,8 @@ class Record:
     last_activity_at: float
     policy: Policy = field(default_factory=Policy)
     session_key: str = field(default="", repr=False)
+    credentials: str = field(default="", repr=False)
+    idle_cap: float | None = None
     fixed_end_at: float | None = None
     saved_at: float = 0.0
     cookie_age: float = 0.0
@@ -105,9 +108,20 @@ class Record:
     user_agent: str = ""
 
     @property
+    def idle_limit(self) -> float:
+        """The idle timeout in force: the policy's, or the project's for this session if that is shorter."""
+        return min(self.policy.idle_timeout, self.idle_cap or math.inf)
+
+    @property
+    def warn_limit(self) -> float:
+        """How long before the end people are told: the policy's, if the idle timeout leaves room for it."""
+        has_room = self.idle_limit > self.policy.warn_before
+        return self.policy.warn_before if has_room else self.idle_limit / 2
+
+    @property
     def idle_end_at(self) -> float:
         """When the session ends if nothing more happens, other limits aside."""
-        return self.last_activity_at + self.policy.idle_timeout
+        return self.last_activity_at + self.idle_limit
 
     @property
     def absolute_end_at(self) -> float | None:
@@ -160,12 +174,12 @@ def evaluate(record: Record, now: float) -> Status:
         phase, reason, expires_in = Phase.ENDED, record.end_reason or EndReason.UNKNOWN, 0.0
     else:
         reason = EndReason.IDLE if idle_is_nearer else EndReason.ABSOLUTE
-        phase = _phase(expires_in, record.policy.warn_before)
+        phase = _phase(expires_in, record.warn_limit)
     return Status(
         phase=phase,
         reason=reason,
         expires_in=expires_in,
-        warns_in=max(0.0, expires_in - record.policy.warn_before),
+        warns_in=max(0.0, expires_in - record.warn_limit),
         can_extend=phase is not Phase.ENDED and idle_is_nearer,
         absolute_expires_in=None if absolute_end_at is None else max(0.0, absolute_end_at - now),
     )

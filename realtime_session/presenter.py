@@ -8,18 +8,18 @@ from django.urls import NoReverseMatch, reverse
 from msgspec import UNSET, UnsetType
 
 from . import protocol
-from .policy import EndReason, Policy, Record, Status, evaluate
+from .policy import EndReason, Record, Status, evaluate
 from .wording import message_for
 
 NearReason = Literal["idle", "absolute"]
 
 
-def activity_interval(policy: Policy) -> float:
+def activity_interval(record: Record) -> float:
     """Return how often a client may send ``activity``, in seconds.
 
     Often enough that the idle timeout counts from the last activity to within a second.
     """
-    return min(1.0, policy.idle_timeout / 20)
+    return min(1.0, record.idle_limit / 20)
 
 
 def state(record: Record, now: float, id: str | UnsetType = UNSET) -> protocol.State:
@@ -32,10 +32,10 @@ def state(record: Record, now: float, id: str | UnsetType = UNSET) -> protocol.S
         warns_in=status.warns_in,
         reason=cast(NearReason, status.reason.value),
         can_extend=status.can_extend,
-        idle_timeout=record.policy.idle_timeout,
-        warn_before=record.policy.warn_before,
+        idle_timeout=record.idle_limit,
+        warn_before=record.warn_limit,
         absolute_expires_in=status.absolute_expires_in,
-        activity_interval=activity_interval(record.policy),
+        activity_interval=activity_interval(record),
         activity_extends_in_warning=record.policy.activity_extends_in_warning,
         id=id,
     )

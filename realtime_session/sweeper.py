@@ -17,8 +17,14 @@ class Sweeper:
     def __init__(self, run_blocking: Callable[..., Awaitable[int]]) -> None:
         self._run_blocking = run_blocking
         self._service = Service("sweep", self._work)
-        self.start = self._service.start
-        self.stop = self._service.stop
+
+    def start(self) -> None:
+        """Begin to sweep."""
+        self._service.start()
+
+    async def stop(self) -> None:
+        """End, in the middle of a sweep if need be."""
+        await self._service.stop()
 
     async def _work(self) -> None:
         while True:

@@ -189,18 +189,18 @@ async def test_a_thousand_activities_are_a_few_writes(client: Client) -> None:
     async with tab(client):
         (only,) = hub._hubs.values()
         writes = []
-        original = only._store.atouch
+        original = only.store._store.atouch
 
         async def counting(*arguments: Any) -> Any:
             writes.append(arguments)
             return await original(*arguments)
 
-        only._store.atouch = counting  # type: ignore[method-assign]
+        only.store._store.atouch = counting
         session = only._sessions[sid]
         for _ in range(1000):
             only.activity(session.tabs[0])
         await asyncio.sleep(2 * hub.ACTIVITY_TICK)
-        only._store.atouch = original  # type: ignore[method-assign]
+        only.store._store.atouch = original
     assert len(writes) == 1
 
 

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from ..policy import EndReason, Record
+from ..policy import EndReason, Policy, Record
 
 Records = dict[str, Record]
 T = TypeVar("T")
@@ -65,11 +65,22 @@ class BaseStore(ABC):
         """Note that the end of ``sid`` was fully dealt with."""
 
     @abstractmethod
-    def bind(self, sid: str, session_key: str, cookie_age: float) -> None:
+    def bind(self, sid: str, session_key: str, cookie_age: float, credentials: str = "") -> None:
         """Note that Django saved its session just now, under this key, for ``cookie_age`` seconds.
 
         An ended record is left as it is.
         """
+
+    @abstractmethod
+    def set_expiry(self, sid: str, idle_cap: float | None, fixed_end_in: float | None) -> None:
+        """Note what the project set with ``set_expiry``: an idle timeout, an end in so many seconds, or none.
+
+        An ended record is left as it is.
+        """
+
+    @abstractmethod
+    def set_policy(self, sid: str, policy: Policy) -> bool:
+        """Give a live session another policy; say whether there was one."""
 
     @abstractmethod
     def find_ended(self, session_key: str) -> Record | None:
@@ -134,9 +145,21 @@ class BaseStore(ABC):
         """See ``finish``."""
         await self._run(self.finish, sid)
 
-    async def abind(self, sid: str, session_key: str, cookie_age: float) -> None:
+    async def abind(
+        self, sid: str, session_key: str, cookie_age: float, credentials: str = ""
+    ) -> None:
         """See ``bind``."""
-        await self._run(self.bind, sid, session_key, cookie_age)
+        await self._run(self.bind, sid, session_key, cookie_age, credentials)
+
+    async def aset_expiry(
+        self, sid: str, idle_cap: float | None, fixed_end_in: float | None
+    ) -> None:
+        """See ``set_expiry``."""
+        await self._run(self.set_expiry, sid, idle_cap, fixed_end_in)
+
+    async def aset_policy(self, sid: str, policy: Policy) -> bool:
+        """See ``set_policy``."""
+        return await self._run(self.set_policy, sid, policy)
 
     async def afind_ended(self, session_key: str) -> Record | None:
         """See ``find_ended``."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from ..policy import EndReason, Phase, Record, evaluate, touched
+from ..policy import EndReason, Phase, Policy, Record, evaluate, touched
 from .base import BaseStore, Records
 
 T = TypeVar("T")
@@ -73,13 +73,29 @@ class MemoryStore(BaseStore):
             if record is not None and record.ended_at is not None:
                 self._records[sid] = replace(record, finished=True)
 
-    def bind(self, sid: str, session_key: str, cookie_age: float) -> None:
+    def bind(self, sid: str, session_key: str, cookie_age: float, credentials: str = "") -> None:
+        self._change(
+            sid,
+            session_key=session_key,
+            credentials=credentials,
+            cookie_age=cookie_age,
+            saved_at=self._clock(),
+        )
+
+    def set_expiry(self, sid: str, idle_cap: float | None, fixed_end_in: float | None) -> None:
+        fixed_end_at = None if fixed_end_in is None else self._clock() + fixed_end_in
+        self._change(sid, idle_cap=idle_cap, fixed_end_at=fixed_end_at)
+
+    def set_policy(self, sid: str, policy: Policy) -> bool:
+        return self._change(sid, policy=policy)
+
+    def _change(self, sid: str, **facts: Any) -> bool:
         with self._lock:
             record = self._records.get(sid)
-            if record is not None and record.ended_at is None:
-                self._records[sid] = replace(
-                    record, session_key=session_key, cookie_age=cookie_age, saved_at=self._clock()
-                )
+            if record is None or record.ended_at is not None:
+                return False
+            self._records[sid] = replace(record, **facts)
+            return True
 
     def find_ended(self, session_key: str) -> Record | None:
         if not session_key:

@@ -9,6 +9,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -17,10 +18,10 @@ from django.db.models import FloatField, QuerySet
 from django.db.models.expressions import RawSQL
 
 from ..models import MonitoredSession
-from ..policy import EndReason, Phase, Record, evaluate
+from ..policy import EndReason, Phase, Policy, Record, evaluate
 from ..threads import DatabaseThreads
 from .base import BaseStore, Records, StoreUnavailable
-from .rows import COLUMNS, fitted, to_columns, to_record
+from .rows import COLUMNS, LIMIT_COLUMNS, fitted, to_columns, to_record
 from .touch_sql import touch_rows
 
 T = TypeVar("T")
@@ -161,10 +162,31 @@ class ORMStore(BaseStore):
         self._rows().filter(sid=sid, ended_at__isnull=False).update(finished=True)
 
     @_operation
-    def bind(self, sid: str, session_key: str, cookie_age: float) -> None:
+    def bind(self, sid: str, session_key: str, cookie_age: float, credentials: str = "") -> None:
         self._rows().filter(sid=sid, ended_at=None).update(
-            session_key=session_key, cookie_age=cookie_age, saved_at=self._now_expression()
+            session_key=session_key,
+            credentials=credentials,
+            cookie_age=cookie_age,
+            saved_at=self._now_expression(),
         )
+
+    @_operation
+    def set_expiry(self, sid: str, idle_cap: float | None, fixed_end_in: float | None) -> None:
+        fixed_end_at = None if fixed_end_in is None else self._now() + fixed_end_in
+        self._set_limits(sid, idle_cap=idle_cap, fixed_end_at=fixed_end_at)
+
+    @_operation
+    def set_policy(self, sid: str, policy: Policy) -> bool:
+        return self._set_limits(sid, policy=policy)
+
+    def _set_limits(self, sid: str, **facts: Any) -> bool:
+        live = self._rows().filter(sid=sid, ended_at=None)
+        with transaction.atomic(using=self._alias):
+            found = self._read(live.select_for_update())[1]
+            if sid not in found:
+                return False
+            columns = to_columns(replace(found[sid], **facts))
+            return live.update(**{name: columns[name] for name in LIMIT_COLUMNS}) > 0
 
     @_operation
     def find_ended(self, session_key: str) -> Record | None:

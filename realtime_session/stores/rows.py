@@ -10,6 +10,11 @@ from ..policy import EndReason, Policy, Record
 POLICY_COLUMNS = [f.name for f in fields(Policy)]
 RECORD_COLUMNS = [f.name for f in fields(Record) if f.name != "policy"]
 COLUMNS = RECORD_COLUMNS + POLICY_COLUMNS
+LIMIT_COLUMNS = [
+    *POLICY_COLUMNS,
+    *("idle_cap", "fixed_end_at", "idle_limit", "warn_limit", "hard_end_at", "due_after"),
+]
+"""What a change of policy or expiry writes; activity meanwhile is not undone by it."""
 
 
 def fitted(record: Record) -> Record:
@@ -30,6 +35,8 @@ def to_columns(record: Record) -> dict[str, Any]:
     return columns | {
         "end_reason": record.end_reason or "",
         "previous_activity_at": record.last_activity_at,
+        "idle_limit": record.idle_limit,
+        "warn_limit": record.warn_limit,
         "hard_end_at": NEVER if hard_end_at is None else hard_end_at,
         "due_after": None if record.ended_at is not None else record.deadline_at,
     }

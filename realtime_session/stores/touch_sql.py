@@ -24,12 +24,12 @@ _SET = """
     last_activity_at = CASE
         WHEN ended_at IS NULL
             AND {at} > last_activity_at
-            AND {at} < last_activity_at + idle_timeout
+            AND {at} < last_activity_at + idle_limit
             AND {at} < hard_end_at
             AND (
                 {extends} OR activity_extends_in_warning
-                OR ({at} < last_activity_at + idle_timeout - warn_before
-                    AND {at} < hard_end_at - warn_before)
+                OR ({at} < last_activity_at + idle_limit - warn_limit
+                    AND {at} < hard_end_at - warn_limit)
             )
         THEN {at} ELSE last_activity_at END
 """

@@ -1,0 +1,76 @@
+"""Whether the people behind this process's tabs may still be logged in, as Django sees it.
+
+A Django session can be deleted by others (the admin, ``clearsessions``, another package), and a user
+deleted, deactivated or given another password elsewhere. Nothing tells the tabs then, so we look.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+from . import conf
+from .identity import Identities
+from .policy import EndReason, Record
+from .store_calls import StoreCalls
+from .stores import StoreUnavailable
+from .tasks import Service
+
+logger = logging.getLogger(__name__)
+
+CYCLE_TIME = 0.5
+"""Seconds for a request that changes the session's key to say so: the old key is gone a little earlier."""
+
+
+class Revalidator:
+    """Ends sessions (``revoked``) that Django would not accept any more.
+
+    All sessions that have tabs here are asked for together, twice in ``REVALIDATE_INTERVAL``. What is missing
+    twice running is gone; once only, a request may just be changing the session's key.
+    """
+
+    def __init__(
+        self,
+        identities: Identities,
+        store: StoreCalls,
+        records: Callable[[], Iterable[Record]],
+    ) -> None:
+        self._identities = identities
+        self._store = store
+        self._records = records
+        self._missing: set[tuple[str, str]] = set()
+        self._service = Service("revalidate", self._work)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._service.start()
+
+    async def stop(self) -> None:
+        """End."""
+        await self._service.stop()
+
+    async def allows(self, sid: str) -> bool:
+        """Say whether a session may be extended; end it if Django would not accept it any more."""
+        for wait in (CYCLE_TIME, 0.0):
+            found = await self._store.find(sid)
+            if found is None or not found.is_live:
+                return False
+            if not await self._identities.rejected([found.record]):
+                return True
+            await asyncio.sleep(wait)
+        await self._store.end(sid, EndReason.REVOKED)
+        return False
+
+    async def _work(self) -> None:
+        while True:
+            await asyncio.sleep(conf.current().revalidate_interval / 2)
+            try:
+                await self._look(list(self._records()))
+            except StoreUnavailable as error:
+                logger.warning("Sessions could not be revalidated: %s", error)
+
+    async def _look(self, records: list[Record]) -> None:
+        rejected = await self._identities.rejected(records)
+        missing = {(record.sid, record.session_key) for record in rejected}
+        for sid, _ in missing & self._missing:
+            await self._store.end(sid, EndReason.REVOKED)
+        self._missing = missing

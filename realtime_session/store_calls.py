@@ -1,0 +1,160 @@
+"""What one event loop asks the store: looks, activity, extensions and ends, each of them in batches."""
+
+import asyncio
+import time
+from typing import NamedTuple, Protocol
+
+from . import bus, monitor
+from .batcher import Batcher
+from .policy import EndReason, Phase, Record, Status, evaluate, touched
+from .stores import get_store
+from .threads import DatabaseThreads
+
+ACTIVITY_TICK = 0.25
+"""Seconds for which activity may wait to be written together with other activity."""
+
+
+class Found(NamedTuple):
+    """What the store said of one session, at its own ``now``."""
+
+    record: Record
+    now: float
+
+    @property
+    def status(self) -> Status:
+        """What that means."""
+        return evaluate(self.record, self.now)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the session may be served."""
+        return self.status.phase is not Phase.ENDED
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the session is past its deadline, and nobody has ended it yet."""
+        return self.record.ended_at is None and not self.is_live
+
+
+class Listener(Protocol):
+    """Who is told what the store says, whoever asked for it."""
+
+    def known(self, sid: str) -> Record | None:
+        """Return the record of a session that has tabs here, as it was last seen."""
+
+    def looked(self, found: Found) -> None:
+        """Take in what a look found."""
+
+    def touched(self, found: Found) -> None:
+        """Take in a record after activity."""
+
+    def unavailable(self, sids: list[str]) -> None:
+        """Know that the store does not answer for these sessions."""
+
+
+class StoreCalls:
+    """The calls, and the store's clock. Whatever is asked for raises StoreUnavailable."""
+
+    def __init__(self, listener: Listener, threads: DatabaseThreads) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._store = get_store()
+        self._listener = listener
+        self._threads = threads
+        self._ahead = time.time() - self._loop.time()
+        tell = listener.unavailable
+        self._looks = Batcher("look", self._look, unavailable=tell)
+        self._touches = Batcher("activity", self._touch, delay=ACTIVITY_TICK, unavailable=tell)
+        self._extends = Batcher("extend", self._extend, keep=False)
+        self._ends = Batcher("end", self._end, unavailable=tell)
+        self._batchers = self._touches, self._extends, self._ends, self._looks
+
+    def start(self) -> None:
+        """Begin to make calls."""
+        self._store.start()
+        for batcher in self._batchers:
+            batcher.start()
+
+    async def stop(self) -> None:
+        """Make the calls that are still to be made, and end."""
+        for batcher in self._batchers:
+            await batcher.stop()
+        await self._store.astop()
+
+    def now(self) -> float:
+        """Return the store's clock, as far as its last answer tells: epoch seconds."""
+        return self._loop.time() + self._ahead
+
+    def want_look(self, sid: str) -> None:
+        """Look at a session soon, and tell the listener."""
+        self._looks.add(sid, None)
+
+    async def find(self, sid: str) -> Found | None:
+        """Look at a session now; end it first if it is due."""
+        found = await self._looks.ask(sid, None)
+        if found is not None and found.is_due:
+            await self._ends.ask(sid, None)
+            found = await self._looks.ask(sid, None)
+        return found
+
+    async def why_gone(self, session_key: str) -> EndReason | None:
+        """Say why a cookie's Django session is gone, None if not because we ended it."""
+        record = await self._store.afind_ended(session_key)
+        return None if record is None else record.end_reason
+
+    def activity(self, sid: str, *, urgent: bool) -> None:
+        """Note activity in this moment: written with the next tick, at once if ``urgent``."""
+        self._touches.add(sid, self._loop.time(), urgent=urgent)
+
+    async def extend(self, sid: str) -> Found | None:
+        """Move the idle deadline now, as the user chose to stay."""
+        return await self._extends.ask(sid, None)
+
+    async def end(self, sid: str, reason: EndReason) -> None:
+        """End a session everywhere."""
+        await self._ends.ask(sid, reason)
+
+    def want_end_if_due(self, sid: str) -> None:
+        """End a session soon if its deadline has passed in the store."""
+        self._ends.add(sid, None)
+
+    async def _look(self, batch: dict[str, None]) -> dict[str, Found]:
+        now, records = await self._store.aget(batch)
+        self._ahead = now - self._loop.time()
+        known = {sid: record for sid in batch if (record := self._listener.known(sid))}
+        for sid in known.keys() - records.keys():
+            # The store came back empty: nobody who is connected shall be logged out by that.
+            opened = await self._store.aopen(known[sid], now)
+            records |= {sid: opened} if opened else {}
+        found = {sid: Found(record, now) for sid, record in records.items()}
+        for each in found.values():
+            self._listener.looked(each)
+        return found
+
+    async def _touch(self, batch: dict[str, float]) -> dict[str, Found]:
+        ages = {sid: max(0.0, self._loop.time() - at) for sid, at in batch.items()}
+        return await self._touch_store(ages, extend=False)
+
+    async def _extend(self, batch: dict[str, None]) -> dict[str, Found]:
+        return await self._touch_store(dict.fromkeys(batch, 0.0), extend=True)
+
+    async def _touch_store(self, ages: dict[str, float], *, extend: bool) -> dict[str, Found]:
+        now, before = await self._store.atouch(ages, extend)
+        self._ahead = now - self._loop.time()
+        found = {}
+        for sid, record in before.items():
+            after = touched(record, now - ages[sid], extend=extend)
+            found[sid] = Found(after, now)
+            self._listener.touched(found[sid])
+            if monitor.ended_warning(record, after, now):
+                bus.nudge([sid])
+        for sid in ages.keys() - before.keys():
+            self.want_look(sid)
+        return found
+
+    async def _end(self, batch: dict[str, EndReason | None]) -> dict[str, None]:
+        for sid, reason in batch.items():
+            record = await self._store.aend(sid, reason or EndReason.IDLE, reason is None)
+            if record is not None:
+                # Not waited for: what it does first is the nudge that tells the tabs.
+                self._threads.submit(monitor.settle, record)
+        return {}
