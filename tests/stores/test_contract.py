@@ -20,6 +20,8 @@ FULL = record(
     last_activity_at=T0 - 0.25,
     policy=Policy(120.5, 60.25, 3600.75, 15.5, True),
     session_key="k" * 40,
+    credentials="h" * 64 + ":django.contrib.auth.backends.ModelBackend",
+    idle_cap=90.5,
     fixed_end_at=T0 + 7200,
     saved_at=T0 - 1,
     cookie_age=1_209_600.0,
@@ -370,6 +372,11 @@ class TestBind:
         store.bind(sid(), "key", 60.5)
         assert only(store) == record(session_key="key", cookie_age=60.5, saved_at=T0 + 5)
 
+    def test_notes_credentials_where_there_is_no_key(self, store):
+        store.open(record(session_key="key"))
+        store.bind(sid(), "", 60, "hash:backend")
+        assert (only(store).session_key, only(store).credentials) == ("", "hash:backend")
+
     def test_is_no_activity(self, store, clock):
         store.open(record())
         clock.advance(5)
@@ -385,6 +392,78 @@ class TestBind:
     def test_makes_no_session_of_an_unknown_one(self, store):
         store.bind(sid(), "key", 60)
         assert only(store) is None
+
+
+class TestSetExpiry:
+    def test_caps_the_idle_timeout_from_now_on(self, store, clock):
+        store.open(record())
+        store.set_expiry(sid(), 50, None)
+        assert only(store) == record(idle_cap=50)
+        clock.advance(30 + JUST)
+        store.touch({sid(): 0})
+        assert only(store).last_activity_at == T0, "in the warning phase since 30 s"
+        clock.advance(20 - JUST)
+        assert store.overdue(1) == [sid()]
+        assert store.end(sid(), EndReason.UNKNOWN, only_if_due=True).end_reason == "idle"
+
+    def test_does_not_lengthen_the_idle_timeout(self, store, clock):
+        store.open(record())
+        store.set_expiry(sid(), 500, None)
+        clock.advance(100)
+        assert store.overdue(1) == [sid()]
+
+    def test_leaves_room_to_be_active_where_the_cap_is_shorter_than_the_warning(self, store, clock):
+        store.open(record())
+        store.set_expiry(sid(), 10, None)
+        clock.advance(4)
+        store.touch({sid(): 0})
+        assert only(store).last_activity_at == T0 + 4
+
+    def test_sets_an_end_that_nothing_moves(self, store, clock):
+        store.open(record())
+        clock.advance(5)
+        store.set_expiry(sid(), None, 60)
+        assert only(store) == record(fixed_end_at=T0 + 65)
+        clock.advance(59)
+        store.touch({sid(): 0}, extend=True)
+        clock.advance(1)
+        assert store.end(sid(), EndReason.UNKNOWN, only_if_due=True).end_reason == "absolute"
+
+    def test_can_be_taken_back(self, store, clock):
+        store.open(record())
+        store.set_expiry(sid(), 10, 60)
+        store.set_expiry(sid(), None, None)
+        clock.advance(100 - JUST)
+        assert store.overdue(1) == []
+        assert only(store) == record()
+
+    def test_leaves_an_ended_session_as_it_is(self, store):
+        store.open(record())
+        ended = store.end(sid(), EndReason.LOGOUT)
+        store.set_expiry(sid(), 10, 60)
+        assert only(store) == ended
+
+
+class TestSetPolicy:
+    def test_counts_at_once(self, store, clock):
+        store.open(record())
+        clock.advance(40)
+        shorter = Policy(idle_timeout=40, warn_before=20)
+        assert store.set_policy(sid(), shorter) is True
+        assert only(store) == record(policy=shorter)
+        assert store.overdue(1) == [sid()]
+
+    def test_keeps_what_the_project_set(self, store):
+        store.open(record(idle_cap=30))
+        store.set_policy(sid(), Policy(idle_timeout=60, warn_before=20))
+        assert only(store).idle_limit == 30
+
+    def test_says_where_there_is_no_live_session(self, store):
+        assert store.set_policy(sid(), LIMITED) is False
+        store.open(record())
+        ended = store.end(sid(), EndReason.LOGOUT)
+        assert store.set_policy(sid(), LIMITED) is False
+        assert only(store) == ended
 
 
 class TestFindEnded:

@@ -105,6 +105,22 @@ class AgainstModel(RuleBasedStateMachine):
                 known, session_key=key, cookie_age=cookie_age, saved_at=self.now
             )
 
+    @rule(number=numbers, idle_cap=st.none() | quarters, fixed_end_in=st.none() | quarters)
+    def set_expiry(self, number, idle_cap, fixed_end_in) -> None:
+        self.store.set_expiry(sid(number), idle_cap, fixed_end_in)
+        known = self.records.get(sid(number))
+        if known is not None and known.ended_at is None:
+            fixed_end_at = None if fixed_end_in is None else self.now + fixed_end_in
+            self.records[sid(number)] = replace(known, idle_cap=idle_cap, fixed_end_at=fixed_end_at)
+
+    @rule(number=numbers, policy=st.sampled_from(POLICIES))
+    def set_policy(self, number, policy) -> None:
+        known = self.records.get(sid(number))
+        is_live = known is not None and known.ended_at is None
+        assert self.store.set_policy(sid(number), policy) is is_live
+        if is_live:
+            self.records[sid(number)] = replace(known, policy=policy)
+
     @rule(number=numbers)
     def finish(self, number) -> None:
         self.store.finish(sid(number))
