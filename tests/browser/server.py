@@ -3,8 +3,11 @@
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,7 @@ class Server(servers.Server):
         self, prepared: Path, directory: Path, policy: dict[str, Any], **environment: str
     ) -> None:
         shutil.copytree(prepared, directory, dirs_exist_ok=True)
+        self._database = directory / "db.sqlite3"
         super().__init__(
             "daphne", directory, policy, DJANGO_SETTINGS_MODULE=SETTINGS, **environment
         )
@@ -48,6 +52,13 @@ class Server(servers.Server):
 
     def unsilence(self) -> None:
         self._signal(signal.SIGCONT)
+
+    @contextmanager
+    def locked_database(self) -> Iterator[None]:
+        """It can be read, and not written."""
+        with closing(sqlite3.connect(self._database, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None

@@ -53,6 +53,21 @@ async def test_a_socket_that_does_not_answer_is_replaced(serve: Serve, sign_in: 
     await tab.until("client.connected")
 
 
+async def test_a_choice_that_cannot_be_stored_can_be_made_again(
+    serve: Serve, sign_in: SignIn
+) -> None:
+    policy = {"IDLE_TIMEOUT": 31, "WARN_BEFORE": 30}
+    server = serve(policy, SITE_DATABASE_TIMEOUT="0.5")
+    tab = await (await sign_in(server)).open()
+    await tab.is_warned()
+    with server.locked_database():
+        await tab.stay.click()
+        await expect(tab.page.get_by_role("alert")).to_contain_text("That did not work.")
+    await tab.stay.click()
+    await tab.is_undisturbed()
+    assert (await tab.events("error"))[0]["code"] == "unavailable"
+
+
 async def test_a_tab_too_many_waits_and_asks_over_http(serve: Serve, sign_in: SignIn) -> None:
     user = await sign_in(serve({**SHORT, "MAX_TABS": 1}))
     first, second = await user.open(), await user.open()

@@ -56,6 +56,25 @@ async def test_signing_out_is_seen_in_all_tabs_and_ends_in_the_projects_own_page
     await here.page.wait_for_url("**/goodbye/")
 
 
+async def test_signing_out_without_a_page_for_it(serve: Serve, sign_in: SignIn) -> None:
+    user = await sign_in(serve())
+    here, other = await user.open("/nonce/"), await user.open()
+    await here.is_warned()
+    await here.page.bring_to_front()
+    await here.sign_out.click()
+    await each(*(tab.is_told_at_login("logout", LOGGED_OUT) for tab in (here, other)))
+
+
+async def test_without_a_login_page_the_ended_page_stays_covered(
+    serve: Serve, sign_in: SignIn
+) -> None:
+    tab = await (await sign_in(serve(SITE_LOGIN_URL="nowhere"))).open()
+    await expect(tab.dialog).to_contain_text(IDLE, timeout=15_000)
+    assert await tab.view() == "gone"
+    async with tab.page.expect_navigation():
+        await tab.page.get_by_role("button", name="Reload the page").click()
+
+
 async def test_sessions_are_apart(serve: Serve, sign_in: SignIn) -> None:
     server = serve(LONG)
     anna, ben = await sign_in(server, "anna"), await sign_in(server, "ben")

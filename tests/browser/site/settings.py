@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 from tests.settings import *  # noqa: F403
-from tests.settings import MIDDLEWARE, SCRATCH, TEMPLATES
+from tests.settings import DATABASES, MIDDLEWARE, SCRATCH, TEMPLATES
 
 MIDDLEWARE = ["tests.browser.site.views.content_security_policy", *MIDDLEWARE]
 TEMPLATES[0]["DIRS"] = [Path(__file__).parent / "templates"]
+DATABASES["default"]["OPTIONS"]["timeout"] = float(os.environ.get("SITE_DATABASE_TIMEOUT", "20"))
 ROOT_URLCONF = "tests.browser.site.views"
 LOGIN_URL = os.environ.get("SITE_LOGIN_URL", "login")
 LOGIN_REDIRECT_URL = "page"

@@ -36,8 +36,8 @@ def content_security_policy(
 
 
 @login_required
-def page(request: HttpRequest) -> HttpResponse:
-    return render(request, "page.html")
+def page(request: HttpRequest, logout_url: str | None = None) -> HttpResponse:
+    return render(request, "page.html", {"logout_url": logout_url})
 
 
 @login_required
@@ -60,10 +60,10 @@ class SlowLogoutView(LogoutView):
 
 urlpatterns = [
     path("login/", LoginView.as_view(template_name="login.html"), name="login"),
-    path("logout/", SlowLogoutView.as_view(), name="logout"),
+    path("leave/", SlowLogoutView.as_view()),
     path("goodbye/", public, name="goodbye"),
     path("public/", public, name="public"),
-    path("page/", page, name="page"),
+    path("page/", page, {"logout_url": "/leave/"}, name="page"),
     path("nonce/", page, name="nonce"),
     path("headless/", headless, name="headless"),
     path("session/", include("realtime_session.urls")),
