@@ -4,9 +4,11 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,7 @@ def free_port() -> int:
 def prepare(scratch: Path) -> None:
     """Make the database in ``scratch``, with its users."""
     environment = _environment(scratch, {})
-    for arguments in (["migrate", "-v0"], ["shell", "-v0", "-c", CREATE_USERS]):
+    for arguments in (["migrate", "-v0", "--run-syncdb"], ["shell", "-v0", "-c", CREATE_USERS]):
         command = [sys.executable, "-m", "django", *arguments]
         subprocess.run(command, env=environment, cwd=ROOT, check=True)
 
@@ -55,12 +57,26 @@ def _environment(scratch: Path, realtime_session: dict[str, Any]) -> dict[str, s
     }
 
 
+def wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Return once the server that was started accepts connections."""
+    give_up_at = time.monotonic() + START_TIMEOUT
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except ConnectionRefusedError:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < give_up_at, "the server did not start"
+            time.sleep(0.05)
+
+
 class Server:
     """One server process on the database in ``scratch``; its port stays the same through restarts."""
 
     def __init__(
         self, name: str, scratch: Path, realtime_session: dict[str, Any], **environment: str
     ) -> None:
+        self._scratch = scratch
         self.port = free_port()
         self.host = f"127.0.0.1:{self.port}"
         self.url = f"http://{self.host}"
@@ -84,15 +100,7 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
-        give_up_at = time.monotonic() + START_TIMEOUT
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                return
-            except ConnectionRefusedError:
-                assert self._process.poll() is None, self.log.read_text()
-                assert time.monotonic() < give_up_at, "the server did not start"
-                time.sleep(0.05)
+        wait_for(self._process, self.port, self.log)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:
@@ -105,6 +113,13 @@ class Server:
         self.stop(signal.SIGKILL)
         for browser in self._browsers:
             browser.http.close()
+
+    def sql(self, statement: str, *values: Any) -> list[Any]:
+        """Do to the database what another program could."""
+        with closing(sqlite3.connect(self._scratch / "db.sqlite3", timeout=10)) as database:
+            rows = database.execute(statement, values).fetchall()
+            database.commit()
+        return rows
 
     def inside(self) -> dict[str, Any]:
         """What the process holds: hubs, tabs, and the names of its own tasks and threads."""
