@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
@@ -27,6 +27,9 @@ lint: $(VENV)/.development ## Check style and types
 
 bench: $(VENV)/.development ## Measure against a stock Channels consumer
 	$(BIN)/python -m bench.run
+
+docs: $(VENV)/.development ## Write anew what the documentation repeats of the code
+	$(BIN)/python -m docs.generate
 
 clean: ## Remove all that the other targets made
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* demo_site/var

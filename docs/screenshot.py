@@ -1,4 +1,4 @@
-"""Takes the README's picture of the dialog, from the demo in a real browser: ``python -m docs.screenshot``."""
+"""Takes the picture of the dialog, from the demo in a real browser: ``python -m docs.screenshot``."""
 
 import tempfile
 from pathlib import Path
