@@ -95,7 +95,6 @@ def test_timeouts_come_from_the_environment(tmp_path):
         "DEMO_IDLE_TIMEOUT": "7200",
         "DEMO_WARN_BEFORE": "61.5",
         "DEMO_ABSOLUTE_TIMEOUT": "9000",
-        "DEMO_TAB_CLOSE_GRACE": "33",
     }
     with demo(tmp_path, **variables) as client:
         footer = client.get("/login/").text.partition("<footer>")[2]
@@ -137,6 +136,11 @@ def test_idle_session_ends_and_the_sign_in_page_says_why(tmp_path):
 )
 def test_warning_fits_the_timeouts(load_settings, variables, warn_before):
     assert load_settings(variables).REALTIME_SESSION["WARN_BEFORE"] == warn_before
+
+
+def test_tab_close_grace_is_set_where_wanted(load_settings):
+    assert load_settings({}).REALTIME_SESSION["TAB_CLOSE_GRACE"] is None
+    assert load_settings({"DEMO_TAB_CLOSE_GRACE": "33"}).REALTIME_SESSION["TAB_CLOSE_GRACE"] == 33
 
 
 @pytest.mark.parametrize(
