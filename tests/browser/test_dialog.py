@@ -98,6 +98,14 @@ async def test_escape_means_stay(serve: Serve, sign_in: SignIn, presses: int) ->
     assert await tab.events("extended")
 
 
+async def test_nothing_but_an_answer_closes_the_dialog(serve: Serve, sign_in: SignIn) -> None:
+    tab = await (await sign_in(serve())).open()
+    await tab.is_warned()
+    await tab.dialog.evaluate("dialog => dialog.close()")
+    await asyncio.sleep(0.2)
+    await tab.is_warned()
+
+
 async def test_a_key_meant_for_the_page_presses_no_button(serve: Serve, sign_in: SignIn) -> None:
     tab = await (await sign_in(serve())).open()
     work = tab.page.get_by_label("Work")

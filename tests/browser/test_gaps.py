@@ -117,6 +117,12 @@ async def test_no_tab_ends_a_session_by_its_own_clock(serve: Serve, sign_in: Sig
     tab = await (await sign_in(server)).open()
     await tab.is_warned()
     server.silence()
+    await tab.page.evaluate(
+        """() => {
+          window.closings = 0;
+          document.getElementById("realtime-session").addEventListener("close", () => closings++);
+        }"""
+    )
     await tab.until("client.expiresIn === 0")
     await tab.until("document.getElementById('realtime-session').dataset.view === 'checking'")
     await expect(tab.clock).to_be_hidden()
@@ -124,5 +130,6 @@ async def test_no_tab_ends_a_session_by_its_own_clock(serve: Serve, sign_in: Sig
     await asyncio.sleep(1)
     assert await tab.view() == "checking"
     assert not await tab.events("expired")
+    assert await tab.page.evaluate("closings") == 1, "only from one view to the next"
     server.unsilence()
     await tab.is_told_at_login("idle")

@@ -95,7 +95,7 @@ export class SessionClient extends EventTarget {
   /** The latest `state` message, for the settings in it; null before the first. */
   get state() { return this.#state; }
   get connected() { return this.#link.connected; }
-  /** "websocket", "http" where no socket can be had, or null before the first answer. */
+  /** The way the latest answer came: "websocket" or, where there was no socket, "http"; null before the first. */
   get transport() { return this.#link.transport; }
   /** Whether what is known may be wrong, and the server is being asked. */
   get uncertain() { return this.#doubt !== null; }

@@ -39,7 +39,7 @@ class SessionDialog {
     // Taken on its way down: where cancelling is left to the dialog, Chromium closes it at the third Escape all the same.
     addEventListener("keydown", (event) => this.#onKey(event), { capture: true });
     this.#element.addEventListener("cancel", (event) => this.#onEscape(event));
-    this.#element.addEventListener("close", () => this.#view && this.#open());
+    this.#element.addEventListener("close", () => this.#onClose());
     addEventListener("beforeunload", () => { this.#leavingAt = performance.now(); });
     addEventListener("pageshow", ({ persisted }) => persisted && this.#onRestored());
   }
@@ -90,6 +90,11 @@ class SessionDialog {
     this.#view = null;
     clearTimeout(this.#timer);
     this.#element.close();
+  }
+
+  // Whoever closed it, the answer is still to be given. Comes late, and for our own closing as well.
+  #onClose() {
+    if (this.#view && !this.#element.open) this.#open();
   }
 
   #count() {
