@@ -47,6 +47,7 @@ def has_programs(*names: str) -> Callable[[], bool]:
 PARTS = [
     Part("Chromium", ("chromium",), has_chromium),
     Part("PostgreSQL", ("postgresql",), has_programs("initdb", "postgres")),
+    Part("Redis", ("redis-server",), has_programs("redis-server")),
     Part(
         "MariaDB",
         ("mariadb-server-core", "mariadb-client-core"),
