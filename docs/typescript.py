@@ -72,7 +72,7 @@ export class SessionClient extends EventTarget {
 }
 """
 _OWN_EVENTS = """\
-/** The way to the server: none before the first answer, HTTP where no socket can be had. */
+/** Whether there is a way to the server, and how its latest answer came: null before the first. */
 export interface Connection {
   readonly connected: boolean;
   readonly transport: "websocket" | "http" | null;
