@@ -282,8 +282,10 @@ export class SessionClient extends EventTarget {
     const unknown = { type: "expired", reason: "unknown", message: "", redirect: null };
     const answer = this.#config.state && (await this.#fetch("GET", this.#config.state));
     if (!this.#running) return;
-    if (answer?.type === "state") this.#retry(); // somebody has signed in again meanwhile
-    else this.#take(answer?.type === "expired" ? answer : unknown);
+    if (answer?.type !== "state") return this.#take(answer?.type === "expired" ? answer : unknown);
+    this.#setLink(true, "http"); // somebody has signed in again meanwhile
+    this.#take(answer);
+    this.#retry();
   }
 
   /** A passive request; resolves with the server's message, or null if there is none or it is no longer fresh. */
