@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db import connection
 from django.test import Client
@@ -15,12 +15,13 @@ from .client import Tab
 from .people import alog_in, log_in
 from .server import Server
 
-WARM_UP = 50
+SLICE = 200
 HANDSHAKES_AT_ONCE = 50
 SETTLE = 3.0
 BURST = 10
 PACED_RATE = 800
-PACED_FOR = 4.0
+PACED_FOR = 2.0
+PACED_TURNS = 6
 
 ACTIVITY = b'{"type":"activity"}'
 SYNC = b'{"type":"sync"}'
@@ -28,38 +29,102 @@ SYNC = b'{"type":"sync"}'
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one server did and used with many tabs, one for each of as many sessions.
+    """What one server did and used, a sample for each of its turns.
 
     ``tab_memory``: bytes by which the process grew, for each tab, once all were idle. ``connects``
-    and ``connect_cpu``: from the start of the TCP connection to the first message, with 50 handshakes
-    under way at a time; per second, and the server's CPU seconds for each. ``messages``: ``activity``
-    messages per second when all tabs send 10 at once, until each has the answer to a ``sync`` sent after
-    them. ``message_cpu``: the server's CPU seconds for each of a steady 800 messages a second.
+    and ``connect_cpu``: from the start of the TCP connection to the first message, per second, and the
+    server's CPU seconds for each. ``messages``: ``activity`` messages per second when many tabs send
+    many at once, until each has the answer to a ``sync`` sent after them. ``message_cpu``: the
+    server's CPU seconds for each message at a steady rate.
     """
 
-    tab_memory: float
-    connects: float
-    connect_cpu: float
-    messages: float
-    message_cpu: float
+    tab_memory: list[float] = field(default_factory=list)
+    connects: list[float] = field(default_factory=list)
+    connect_cpu: list[float] = field(default_factory=list)
+    messages: list[float] = field(default_factory=list)
+    message_cpu: list[float] = field(default_factory=list)
 
 
-async def load(side: str, tabs: int) -> Load:
-    """Measure a fresh server of one side."""
-    session_keys = await alog_in(WARM_UP + tabs)
-    with Server(side) as server:
-        warm = await _connect(server, session_keys[:WARM_UP])
+class Site:
+    """A server under measurement, its tabs, and what came of it."""
+
+    def __init__(self, server: Server, session_keys: Sequence[str]) -> None:
+        self.load = Load()
+        self._server = server
+        self._session_keys = session_keys
+        self._tabs: list[Tab] = []
+
+    async def warm_up(self) -> None:
+        """Have everything loaded that is loaded once; measure from here."""
+        self._tabs = await _connect(self._server, self._session_keys[:SLICE])
         await asyncio.sleep(1.0)
-        memory, cpu, began = server.memory, server.cpu, time.perf_counter()
-        opened = await _connect(server, session_keys[WARM_UP:])
-        took, connect_cpu = time.perf_counter() - began, server.cpu - cpu
-        await asyncio.sleep(SETTLE)
-        tab_memory = (server.memory - memory) / tabs
-        messages = tabs * BURST / await _burst(opened)
-        message_cpu = await _paced(server, opened)
-        for tab in warm + opened:
+        self._memory = self._server.memory
+
+    async def connect(self, start: int) -> None:
+        """Open a slice of the tabs, ``HANDSHAKES_AT_ONCE`` at a time."""
+        session_keys = self._session_keys[start : start + SLICE]
+        cpu, began = self._server.cpu, time.perf_counter()
+        self._tabs += await _connect(self._server, session_keys)
+        took = time.perf_counter() - began
+        self.load.connects.append(len(session_keys) / took)
+        self.load.connect_cpu.append((self._server.cpu - cpu) / len(session_keys))
+
+    def weigh(self) -> None:
+        """Note the memory."""
+        grown = self._server.memory - self._memory
+        self.load.tab_memory.append(grown / (len(self._tabs) - SLICE))
+
+    async def burst(self, start: int) -> None:
+        """Have each tab of a slice send ``BURST`` messages in turn, as fast as they go."""
+        tabs = self._tabs[start : start + SLICE]
+        began = time.perf_counter()
+        for _ in range(BURST):
+            for tab in tabs:
+                tab.send(ACTIVITY)
+            await asyncio.sleep(0)
+        await _answered(tabs)
+        self.load.messages.append(len(tabs) * BURST / (time.perf_counter() - began))
+
+    async def pace(self, turn: int) -> None:
+        """Have the tabs send in turn, ``PACED_RATE`` messages a second."""
+        count = round(PACED_RATE * PACED_FOR)
+        cpu, began = self._server.cpu, time.perf_counter()
+        for index in range(count):
+            await asyncio.sleep(began + index / PACED_RATE - time.perf_counter())
+            self._tabs[(turn * count + index) % len(self._tabs)].send(ACTIVITY)
+        await asyncio.sleep(0.5)
+        await _answered(self._tabs[-1:])
+        self.load.message_cpu.append((self._server.cpu - cpu) / count)
+
+    def close(self) -> None:
+        """Close all tabs."""
+        for tab in self._tabs:
             tab.close()
-    return Load(tab_memory, tabs / took, connect_cpu / tabs, messages, message_cpu)
+
+
+async def compare(tabs: int) -> tuple[Load, Load]:
+    """Measure ours and stock by short turns, so that what else the machine does meets both alike."""
+    ours_keys, stock_keys = await alog_in(SLICE + tabs), await alog_in(SLICE + tabs)
+    with Server("ours") as ours, Server("stock") as stock:
+        sites = Site(ours, ours_keys), Site(stock, stock_keys)
+        for site in sites:
+            await site.warm_up()
+        for start in range(SLICE, SLICE + tabs, SLICE):
+            for site in sites:
+                await site.connect(start)
+        await asyncio.sleep(SETTLE)
+        for site in sites:
+            site.weigh()
+        for start in range(SLICE, SLICE + tabs, SLICE):
+            for site in sites:
+                await site.burst(start)
+        await asyncio.sleep(1.0)
+        for turn in range(PACED_TURNS):
+            for site in sites:
+                await site.pace(turn)
+        for site in sites:
+            site.close()
+    return sites[0].load, sites[1].load
 
 
 async def _connect(server: Server, session_keys: Sequence[str]) -> list[Tab]:
@@ -73,30 +138,6 @@ async def _connect(server: Server, session_keys: Sequence[str]) -> list[Tab]:
         return tab
 
     return await asyncio.gather(*(connect(session_key) for session_key in session_keys))
-
-
-async def _burst(tabs: Sequence[Tab]) -> float:
-    """Have every tab send ``BURST`` messages in turn; return how long the server took over them."""
-    began = time.perf_counter()
-    for _ in range(BURST):
-        for tab in tabs:
-            tab.send(ACTIVITY)
-        await asyncio.sleep(0)
-    await _answered(tabs)
-    return time.perf_counter() - began
-
-
-async def _paced(server: Server, tabs: Sequence[Tab]) -> float:
-    """Have the tabs take turns at a steady rate; return the server's CPU seconds per message."""
-    await asyncio.sleep(1.0)
-    cpu, began = server.cpu, time.perf_counter()
-    count = round(PACED_RATE * PACED_FOR)
-    for index in range(count):
-        await asyncio.sleep(began + index / PACED_RATE - time.perf_counter())
-        tabs[index % len(tabs)].send(ACTIVITY)
-    await asyncio.sleep(0.5)
-    await _answered(tabs[:1])
-    return (server.cpu - cpu) / count
 
 
 async def _answered(tabs: Sequence[Tab]) -> None:
