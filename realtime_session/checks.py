@@ -6,6 +6,7 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.utils.module_loading import import_string
 
 from . import conf
 
@@ -50,7 +51,8 @@ def _check_durations(current: conf.Settings) -> Iterator[CheckMessage]:
 def check_middleware(**kwargs: Any) -> list[CheckMessage]:
     """E005 and E006: without the middleware, or with it too early, nothing is enforced over HTTP."""
     installed = list(settings.MIDDLEWARE)
-    if MIDDLEWARE not in installed:
+    ours = next((name for name in installed if _is_a(name, MIDDLEWARE)), None)
+    if ours is None:
         return [
             Error(
                 f"{MIDDLEWARE} is not in MIDDLEWARE.",
@@ -58,16 +60,29 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
                 id="realtime_session.E005",
             )
         ]
-    earlier = installed[: installed.index(MIDDLEWARE)]
+    position = installed.index(ours)
     return [
         Error(
-            f"{MIDDLEWARE} must come after {name}.",
+            f"{ours} must come after {needed}.",
             hint="Move it down in MIDDLEWARE, below the authentication and messages middleware.",
             id="realtime_session.E006",
         )
-        for name in (*_NEEDED_BEFORE, *_IF_USED_BEFORE)
-        if name not in earlier and (name in _NEEDED_BEFORE or name in installed)
+        for needed in (*_NEEDED_BEFORE, *_IF_USED_BEFORE)
+        if not _stands_in(installed[:position], needed)
+        and (needed in _NEEDED_BEFORE or _stands_in(installed, needed))
     ]
+
+
+def _stands_in(names: list[str], wanted: str) -> bool:
+    return any(_is_a(name, wanted) for name in names)
+
+
+def _is_a(name: str, wanted: str) -> bool:
+    """Say whether a middleware is the wanted one or, as projects do, a subclass of it."""
+    if name == wanted:
+        return True
+    found = import_string(name)
+    return isinstance(found, type) and issubclass(found, import_string(wanted))
 
 
 @register(Tags.compatibility)

@@ -66,7 +66,9 @@ class LocalSession:
         """
         record = self.record
         half_gone = record.cookie_age and now - record.saved_at > record.cookie_age / 2
-        if not half_gone or record.fixed_end_at or now - self._asked_at < REFRESH_RETRY:
+        retry_in = min(REFRESH_RETRY, record.cookie_age / 8)
+        is_asked = self._asked_at > record.saved_at and now - self._asked_at < retry_in
+        if not half_gone or record.fixed_end_at is not None or is_asked:
             return
         url = presenter.refresh_url()
         if url is not None and self.tabs:

@@ -69,7 +69,10 @@ class Revalidator:
                 logger.warning("Sessions could not be revalidated: %s", error)
 
     async def _look(self, records: list[Record]) -> None:
-        rejected = await self._identities.rejected(records)
+        suspects = await self._identities.rejected(records)
+        # What is known here may be older than the session's key.
+        found = [await self._store.find(record.sid) for record in suspects]
+        rejected = await self._identities.rejected([f.record for f in found if f and f.is_live])
         missing = {(record.sid, record.session_key) for record in rejected}
         for sid, _ in missing & self._missing:
             await self._store.end(sid, EndReason.REVOKED)

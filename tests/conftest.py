@@ -4,6 +4,8 @@ import shutil
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -13,6 +15,7 @@ from django.test import Client
 
 from realtime_session import bus, hub
 from realtime_session.looks import looks
+from tests.servers import Server, prepare
 
 PATIENCE = 5
 """Seconds that something which was told to end has to do so."""
@@ -80,3 +83,30 @@ def threads() -> list[str]:
         for thread in threading.enumerate()
         if thread.name.startswith("realtime-session")
     )
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a fresh database."""
+    scratch = tmp_path_factory.mktemp("prepared")
+    prepare(scratch)
+    return scratch
+
+
+@pytest.fixture
+def start(prepared: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers on a database of the test's own."""
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
+    servers: list[Server] = []
+
+    def start(
+        name: str = "daphne", policy: dict[str, Any] | None = None, **environment: str
+    ) -> Server:
+        server = Server(name, tmp_path, policy or {}, **environment)
+        servers.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in servers:
+        server.close()

@@ -32,10 +32,11 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "realtime_session",
+    "tests.project",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "tests.project.middleware.DeviceSessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -65,5 +66,17 @@ LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "shared": {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": SCRATCH / "cache",
+    },
+}
 SESSION_ENGINE = os.environ.get("TESTS_SESSION_ENGINE", "django.contrib.sessions.backends.db")
+SESSION_CACHE_ALIAS = "shared"
+SESSION_FILE_PATH = SCRATCH
+SESSION_COOKIE_AGE = int(os.environ.get("TESTS_SESSION_COOKIE_AGE", 14 * 24 * 3600))
+SESSION_SAVE_EVERY_REQUEST = "TESTS_SESSION_SAVE_EVERY_REQUEST" in os.environ
+SESSION_EXPIRE_AT_BROWSER_CLOSE = "TESTS_SESSION_EXPIRE_AT_BROWSER_CLOSE" in os.environ
 REALTIME_SESSION: dict[str, object] = json.loads(os.environ.get("TESTS_REALTIME_SESSION", "{}"))

@@ -2,17 +2,15 @@
 
 import asyncio
 import json
-import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.servers import COMMANDS, Server, hear, prepare
+from tests.servers import COMMANDS, Server, hear
 
 IDLE = 2.0
 WARN = 1.0
@@ -22,30 +20,6 @@ LATE = 0.25
 
 every_server = pytest.mark.parametrize("name", list(COMMANDS))
 Start = Callable[..., Server]
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a fresh database."""
-    scratch = tmp_path_factory.mktemp("prepared")
-    prepare(scratch)
-    return scratch
-
-
-@pytest.fixture
-def start(prepared: Path, tmp_path: Path) -> Iterator[Start]:
-    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
-    servers: list[Server] = []
-
-    def start(name: str = "daphne", policy: dict[str, Any] = POLICY, **environment: str) -> Server:
-        server = Server(name, tmp_path, policy, **environment)
-        servers.append(server)
-        server.start()
-        return server
-
-    yield start
-    for server in servers:
-        server.close()
 
 
 async def is_empty(server: Server) -> None:
@@ -65,7 +39,7 @@ async def close_code(tab: Any) -> int:
 
 @every_server
 async def test_tabs_are_warned_extended_and_expired_on_time(start: Start, name: str) -> None:
-    server = start(name)
+    server = start(name, POLICY)
     browser = server.browser().sign_in()
     async with browser.tab() as one, browser.tab() as two:
         began_at = (await hear(one))["at"]

@@ -1,15 +1,19 @@
 import asyncio
 import threading
+import time
+from datetime import timedelta
 
-from django.contrib.auth import get_user_model, login
+from django.contrib.auth import get_user_model, login, update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views import View
 
 from realtime_session import hub, monitor
 from realtime_session.decorators import passive
+from realtime_session.engine import session_class
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -85,6 +89,33 @@ def end_and_write(request: HttpRequest) -> HttpResponse:
     """As a request that is still running when somebody else ends its session."""
     monitor.end_session(request, "idle")
     return write(request)
+
+
+@passive
+def exists(request: HttpRequest) -> HttpResponse:
+    """Whether the session engine still holds the session with the key that the query gives."""
+    return JsonResponse({"exists": session_class()().exists(request.GET["key"])})
+
+
+def set_expiry(request: HttpRequest) -> HttpResponse:
+    seconds = float(request.GET["seconds"])
+    as_an_end = timezone.now() + timedelta(seconds=seconds)
+    request.session.set_expiry(as_an_end if "end" in request.GET else int(seconds))
+    return HttpResponse("set")
+
+
+def slow_write(request: HttpRequest) -> HttpResponse:
+    """Takes its time between reading the session and writing it."""
+    response = write(request)
+    time.sleep(float(request.GET["seconds"]))
+    return response
+
+
+def change_password(request: HttpRequest) -> HttpResponse:
+    request.user.set_password("new")
+    request.user.save()
+    update_session_auth_hash(request, request.user)
+    return HttpResponse("changed")
 
 
 def fail(request: HttpRequest) -> HttpResponse:
