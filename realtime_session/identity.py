@@ -5,6 +5,8 @@ server answering then. A session engine or authentication backend that does its 
 each of them by itself.
 """
 
+import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -30,6 +32,8 @@ from .stores import StoreUnavailable
 from .threads import DatabaseThreads
 
 SessionData = dict[str, Any]
+
+MOST_AT_ONCE = 100
 
 
 class Identity(NamedTuple):
@@ -70,12 +74,19 @@ class Identities:
     async def rejected(self, records: Iterable[Record]) -> list[Record]:
         """Return those records whose Django session or user Django would not accept any more.
 
-        Raises StoreUnavailable where the engine or the backend does not answer.
+        Looks at many by and by, so that whoever connects meanwhile need not wait for all of them. Raises
+        StoreUnavailable where the engine or the backend does not answer.
         """
-        try:
-            return await self._thread.run(rejected, records)
-        except Exception as error:
-            raise StoreUnavailable(f"Django's sessions: {type(error).__name__}") from error
+        known, found, took = list(records), [], 0.0
+        for start in range(0, len(known), MOST_AT_ONCE):
+            await asyncio.sleep(took)
+            began = time.monotonic()
+            try:
+                found += await self._thread.run(rejected, known[start : start + MOST_AT_ONCE])
+            except Exception as error:
+                raise StoreUnavailable(f"Django's sessions: {type(error).__name__}") from error
+            took = time.monotonic() - began
+        return found
 
     async def _identify(self, session_keys: list[str]) -> dict[str, Identity | Exception]:
         try:
