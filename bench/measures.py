@@ -163,7 +163,7 @@ async def lateness(others: int, trials: int) -> Lateness:
     with Server("ours") as server:
         other_tabs = await _connect(server, other_keys)
         session_keys = await alog_in(
-            trials, lambda index: Policy(6.0 + index * 0.05, warn_before=3.0)
+            trials, lambda index: Policy(15.0 + index * 0.05, warn_before=3.0)
         )
         tabs = await _connect(server, session_keys)
         noise = asyncio.create_task(_take_turns(other_tabs), name="bench-noise")
