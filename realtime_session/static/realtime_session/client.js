@@ -5,8 +5,8 @@
  * It draws nothing: dialog.js does, and a front end of your own can.
  *
  * Events: every server message under its type, with the message as `detail` (`state`, `warning`, `extended`, `expired`,
- * `refresh`, `error`); `connection` ({connected, transport}); and `uncertain` ({cause: "gap" | "deadline"}) when what is
- * known may be wrong and the server is being asked: while `expiresIn` is 0 then, cover what must not be seen.
+ * `refresh`, `error`); `connection` ({connected, transport}); and `uncertain` ({cause: "gap" | "deadline"}) when what
+ * is known may be wrong and the server is being asked: while `expiresIn` is 0 then, cover what must not be seen.
  *
  * Three rules hold throughout. The server judges: the local clock is only ever a reason to ask. After a gap (sleep,
  * freeze, page cache) nothing that was queued is believed before a fresh answer. Asking is never activity.
@@ -420,14 +420,15 @@ export class SessionClient extends EventTarget {
 
   #arm() {
     if (!this.#running) return;
-    const due = this.#phase === "active" ? until(this.#warnsAt) * 1000 + this.#grace : (this.expiresIn ?? Infinity) * 1000;
+    const due = this.#phase === "active" ? this.#silentIn : (this.expiresIn ?? Infinity) * 1000;
     const delay = Math.min(Math.max(due, 500), document.hidden ? HIDDEN_TICK : TICK);
     this.#tickDue = performance.now() + delay;
     clearTimeout(this.#tickTimer);
     this.#tickTimer = setTimeout(() => this.#tick(), delay);
   }
 
-  get #grace() { return this.#open ? PUSH_GRACE : 0; }
+  // Milliseconds until the warning is overdue; without a socket nobody will push it.
+  get #silentIn() { return until(this.#warnsAt) * 1000 + (this.#open ? PUSH_GRACE : 0); }
 
   #tick() {
     const late = performance.now() - this.#tickDue > TOLERANCE + (document.hidden ? HIDDEN_TICK : 0);
@@ -439,7 +440,7 @@ export class SessionClient extends EventTarget {
   // Activity is not answered, so the warning instant known here is the earliest possible. Asking when it has passed in
   // silence also finds a socket that died in silence, while there is still time to open another.
   #lookAtDeadlines() {
-    const silent = this.#phase === "active" && until(this.#warnsAt) * 1000 + this.#grace <= 0;
+    const silent = this.#phase === "active" && this.#silentIn <= 0;
     const over = this.expiresIn <= 0;
     if (over && this.#doubt !== "deadline") this.#setDoubt("deadline");
     if ((over || silent) && !this.#wanted) this.#ask();
@@ -472,7 +473,8 @@ export class SessionClient extends EventTarget {
     // A page in the back/forward cache is not an open tab, and comes back with its socket dead in any case.
     addEventListener("pagehide", () => this.#disconnect(), { signal });
     addEventListener("pageshow", ({ persisted }) => persisted && gap(), { signal });
-    for (const type of INPUT) addEventListener(type, (event) => this.#onInput(event), { capture: true, passive: true, signal });
+    const options = { capture: true, passive: true, signal };
+    for (const type of INPUT) addEventListener(type, (event) => this.#onInput(event), options);
   }
 
   // Scripts dispatch events, and layout moves under a mouse at rest: neither is a person.

@@ -1,9 +1,9 @@
 /**
  * The session dialog: it warns before the session ends, covers the page while it may have ended, and when it has.
  *
- * All its text is in the markup that `{% session_monitor %}` rendered. What it shows follows from what the client knows,
- * at each of the client's events anew. Scripts of the page get at the client by importing this module from the same
- * address: `const { ready } = await import(…); (await ready).activity();`
+ * All its text is in the markup that `{% session_monitor %}` rendered. What it shows follows from what the client
+ * knows, at each of the client's events anew. Scripts of the page get at the client by importing this module from the
+ * same address: `const { ready } = await import(…); (await ready).activity();`
  */
 
 const NAVIGATION_LIMIT = 10_000; // milliseconds a navigation that has begun may take, before ours replaces it
@@ -22,7 +22,8 @@ class SessionDialog {
     this.#element = element;
     this.#client = client;
     this.#marks = [...this.#part("marks").children].map((item) => ({ at: item.value, text: item.textContent }));
-    for (const type of ["state", "warning", "extended", "uncertain"]) client.addEventListener(type, () => this.#update());
+    const update = () => this.#update();
+    for (const type of ["state", "warning", "extended", "uncertain"]) client.addEventListener(type, update);
     client.addEventListener("expired", ({ detail }) => this.#onExpired(detail));
     this.#listen();
   }
@@ -36,7 +37,7 @@ class SessionDialog {
     this.#part("continue").addEventListener("click", () => this.#dismiss());
     this.#part("reload").addEventListener("click", () => location.reload());
     this.#part("logout").addEventListener("submit", (event) => this.#onLogout(event));
-    // Taken on its way down: where cancelling is left to the dialog, Chromium closes it at the third Escape all the same.
+    // Taken on its way down: left to the dialog, the third Escape would close it in Chromium, cancelled or not.
     addEventListener("keydown", (event) => this.#onKey(event), { capture: true });
     this.#element.addEventListener("cancel", (event) => this.#onEscape(event));
     this.#element.addEventListener("close", () => this.#onClose());
@@ -75,8 +76,8 @@ class SessionDialog {
     this.#open();
   }
 
-  // Opened anew for each view: whatever the page put on top meanwhile goes below. A swap of the body (htmx, Turbo) takes
-  // the dialog out of the page. The focus goes to text, so that a key meant for the page presses no button.
+  // Opened anew for each view: whatever the page put on top meanwhile goes below. A swap of the body (htmx, Turbo)
+  // takes the dialog out of the page. The focus goes to text, so that a key meant for the page presses no button.
   #open() {
     if (!this.#element.isConnected) document.body.append(this.#element);
     if (this.#element.open) this.#element.close();
