@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -16,6 +17,10 @@ from django.test import Client
 from realtime_session import bus, hub
 from realtime_session.looks import looks
 from tests.servers import Server, prepare
+
+# A busy machine is no failure.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 PATIENCE = 5
 """Seconds that something which was told to end has to do so."""

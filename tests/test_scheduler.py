@@ -273,4 +273,4 @@ class AgainstModel(RuleBasedStateMachine):
 
 
 TestAgainstModel = AgainstModel.TestCase
-TestAgainstModel.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+TestAgainstModel.settings = settings(max_examples=30, stateful_step_count=30)

@@ -184,9 +184,8 @@ def test_store_tells_the_same_story_as_the_model(backend):
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=12 if backend.alias else 40,
+            max_examples=12 if backend.alias else 25,
             stateful_step_count=30,
-            deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
         ),
     )
