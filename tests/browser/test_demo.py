@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with demo(tmp_path_factory.mktemp("demo"), DEMO_IDLE_TIMEOUT="6") as client:
+    with demo(tmp_path_factory.mktemp("demo"), DEMO_IDLE_TIMEOUT="8") as client:
         yield str(client.base_url)
 
 
@@ -36,15 +36,15 @@ async def page(browser: Browser, address: str) -> AsyncIterator[Page]:
 
 
 async def ends(page: Page) -> None:
-    await page.wait_for_url(re.compile("/login/"), timeout=15_000)
+    await page.wait_for_url(re.compile("/login/"), timeout=20_000)
     await expect(page.locator(".messages")).to_contain_text("no activity")
 
 
 async def test_live_page_shows_what_the_socket_says(page: Page) -> None:
     await expect(page.locator("#phase")).to_have_text("active")
     await expect(page.locator("#log")).to_contain_text("← state")
-    await expect(page.locator("#time-left")).to_have_text(re.compile("0:0[1-6]"))
-    await page.get_by_role("button", name="Stay signed in").click(timeout=15_000)
+    await expect(page.locator("#time-left")).to_have_text(re.compile("0:0[1-8]"))
+    await page.get_by_role("button", name="Stay signed in").click(timeout=20_000)
     await expect(page.locator("#log")).to_contain_text("→ extend")
     await expect(page.locator("#log")).to_contain_text("← extended")
     await ends(page)
@@ -54,10 +54,10 @@ async def test_candle_keeps_and_ends_the_session(page: Page) -> None:
     await page.goto("/custom/")
     candle = page.locator("#candle")
     await expect(candle).to_have_attribute("data-phase", "active")
-    await expect(candle).to_have_attribute("data-phase", "warning", timeout=15_000)
+    await expect(candle).to_have_attribute("data-phase", "warning", timeout=20_000)
     await page.get_by_role("button", name="Stay").click()
     await expect(candle).to_have_attribute("data-phase", "active")
-    await expect(candle).to_have_attribute("data-phase", "ended", timeout=15_000)
+    await expect(candle).to_have_attribute("data-phase", "ended", timeout=20_000)
     await ends(page)
 
 
@@ -73,4 +73,4 @@ async def test_draft_survives_until_it_is_handed_in(page: Page) -> None:
 
 async def test_admin_is_warned_too(page: Page) -> None:
     await page.goto("/admin/realtime_session/monitoredsession/")
-    await expect(page.get_by_role("alertdialog")).to_be_visible(timeout=15_000)
+    await expect(page.get_by_role("alertdialog")).to_be_visible(timeout=20_000)
