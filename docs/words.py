@@ -9,7 +9,10 @@ SETTINGS = {
     "IDLE_TIMEOUT": "A session ends after this long without activity.",
     "WARN_BEFORE": "How long before the end every tab is warned. Under 20 s, `check` warns (WCAG 2.2.1).",
     "ABSOLUTE_TIMEOUT": "A session ends this long after its login, whatever happens. `None`: no such end.",
-    "TAB_CLOSE_GRACE": "Reserved. It is recorded with each session and not acted upon yet.",
+    "TAB_CLOSE_GRACE": (
+        "How long a session lives on after its last tab was closed. Reloads, navigation, pages without "
+        "the monitor and restarts of a server are no closing."
+    ),
     "ACTIVITY_EXTENDS_IN_WARNING": (
         "Whether mere activity ends a warning. If not, the person has to choose to stay."
     ),

@@ -29,6 +29,9 @@ from .store_calls import Found
 from .stores import StoreUnavailable
 from .tab import Send, Tab
 
+SERVICE_RESTART = 1012
+"""The close code with which uvicorn ends its sockets when it stops (registered with RFC 6455's codes)."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -46,6 +49,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
         self.handshake: Handshake | None = Handshake(scope)
         self.tab = Tab(send)
         self.hub = Hub.attach()
+        self.server_stops = False
         try:
             while not self.tab.closed:
                 await self.dispatch(await receive())
@@ -55,10 +59,11 @@ class SessionConsumer(AsyncWebsocketConsumer):
             # The hub interrupts in order to close the tab; when the server cancels, that is for good.
             task = asyncio.current_task()
             if not self.tab.closed or task is None:
+                self.server_stops = True
                 raise
             task.uncancel()
         finally:
-            await self.hub.detach(self.tab)
+            await self.hub.detach(self.tab, comes_back=self.server_stops)
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Handle one event of the server. Nothing that a client sends can name a handler."""
@@ -68,6 +73,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
             case "websocket.receive":
                 await self.receive(message.get("text"), message.get("bytes"))
             case "websocket.disconnect":
+                self.server_stops = message.get("code") == SERVICE_RESTART
                 raise StopConsumer
 
     async def connect(self) -> None:

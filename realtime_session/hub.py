@@ -11,6 +11,7 @@ from .identity import Identities
 from .link import Link
 from .local_session import LocalSession
 from .policy import Record, Status
+from .presence import Presence
 from .revalidator import Revalidator
 from .scheduler import Scheduler
 from .store_calls import Found, StoreCalls
@@ -43,9 +44,11 @@ class Hub:
         self.identities = Identities()
         self.store = StoreCalls(self, self._threads)
         self._revalidator = Revalidator(self.identities, self.store, self._records)
+        self._presence = Presence(self._held, self.store.want_end_if_due, self._stop_soon)
         self._parts = (
             self.identities,
             self.store,
+            self._presence,
             self._revalidator,
             Sweeper(self._threads.run),
             Link(self._want_looks, self._want_all_looks),
@@ -62,18 +65,31 @@ class Hub:
         hub._sockets += 1
         return hub
 
-    async def detach(self, tab: Tab) -> None:
-        """Forget a socket; with the last one the hub writes what it still has to write, and ends."""
+    async def detach(self, tab: Tab, *, comes_back: bool = False) -> None:
+        """Forget a socket; with the last one the hub writes what it still has to write, and ends.
+
+        ``comes_back`` says that it went because the server stops, not because a person closed it.
+        """
         session = self._sessions.get(tab.sid)
         if session is not None and tab in session.tabs:
             session.tabs.remove(tab)
             if not session.tabs:
                 self._forget(tab.sid)
+                grace = session.record.policy.tab_close_grace
+                if grace is not None and not comes_back:
+                    self._presence.went(tab.sid, grace)
         await tab.drop()
         self._sockets -= 1
-        if not self._sockets:
+        await self._stop_if_idle()
+
+    async def _stop_if_idle(self) -> None:
+        if not self._sockets and not self._presence.is_waiting and _hubs.get(self._loop) is self:
             del _hubs[self._loop]
             await self._stop()
+
+    def _stop_soon(self) -> None:
+        # Somebody has to own the task until it is done.
+        self._stopper = self._loop.create_task(self._stop_if_idle(), name="realtime-session-stop")
 
     def _start(self) -> None:
         for part in self._parts:
@@ -103,6 +119,8 @@ class Hub:
         self.looked(found)
         tab.sid = sid
         session.tabs.append(tab)
+        if found.record.policy.tab_close_grace is not None:
+            self._presence.came(sid)
 
     def activity(self, tab: Tab) -> None:
         """Note activity in a tab; it is written at once when a deadline is near."""
@@ -165,6 +183,9 @@ class Hub:
         for sid in sids:
             if sid in self._sessions:
                 self._sessions[sid].say_unavailable(self.store.now())
+
+    def _held(self) -> list[str]:
+        return [r.sid for r in self._records() if r.policy.tab_close_grace is not None]
 
     def _records(self) -> list[Record]:
         return [session.record for session in self._sessions.values()]

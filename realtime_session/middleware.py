@@ -75,6 +75,8 @@ class Visit:
         look = looks.recall(self.cookie) if self.cookie else None
         if look is None or not look.counted:
             return False
+        if look.record.policy.tab_close_grace is not None and is_deliberate(self.request):
+            return False
         self.sid, self.now = look.record.sid, look.now
         return True
 
@@ -121,7 +123,9 @@ class Visit:
 
     def _admit(self, sid: str) -> None:
         counts = not is_passive(self.request)
-        found = monitor.admit(sid, counts=counts, extend=counts and is_deliberate(self.request))
+        # A page that was opened is a choice to stay, and a tab that may come or go.
+        page = counts and is_deliberate(self.request)
+        found = monitor.admit(sid, counts=counts, extend=page, page=page)
         self.now = found.now
         if found.ended is not None or found.record is None:
             self._refuse(found.ended or EndReason.UNKNOWN)

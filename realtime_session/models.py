@@ -36,6 +36,9 @@ class MonitoredSession(models.Model):
     idle_limit = models.FloatField()
     warn_limit = models.FloatField()
     hard_end_at = models.FloatField()
+    joined_at = models.FloatField()
+    paged_at = models.FloatField()
+    closing_at = models.FloatField(null=True)
     saved_at = models.FloatField()
     cookie_age = models.FloatField()
     due_after = models.FloatField(null=True, db_index=True)
@@ -52,6 +55,24 @@ class MonitoredSession(models.Model):
     class Meta:
         verbose_name = _("monitored session")
         verbose_name_plural = _("monitored sessions")
+
+    def __str__(self) -> str:
+        return f"{self.sid[:8]}…"
+
+
+class TabPresence(models.Model):
+    """That a process holds tabs of a session, until its lease runs out (epoch seconds)."""
+
+    sid = models.CharField(max_length=32)
+    process = models.CharField(max_length=64)
+    until = models.FloatField(db_index=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("sid", "process"), name="realtime_session_one_presence_each"
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.sid[:8]}…"

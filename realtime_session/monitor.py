@@ -32,16 +32,16 @@ def look(sid: str) -> tuple[float, Record | None]:
     return now, records.get(sid)
 
 
-def touch(sid: str, *, extend: bool = False) -> tuple[float, Record | None]:
+def touch(sid: str, *, extend: bool = False, page: bool = False) -> tuple[float, Record | None]:
     """Note activity in this very moment; return the store's now and the record as it is thereafter.
 
     Nudges where that ended a warning. What does not count, by ``policy.touched``, changes nothing.
     """
-    now, records = get_store().touch({sid: 0.0}, extend)
+    now, records = get_store().touch({sid: 0.0}, extend, page)
     before = records.get(sid)
     if before is None:
         return now, None
-    after = touched(before, now, extend=extend)
+    after = touched(before, now, extend=extend, page=page)
     if ended_warning(before, after, now):
         nudge(sid)
     return now, after
@@ -62,10 +62,10 @@ class Admission(NamedTuple):
     ended: EndReason | None
 
 
-def admit(sid: str, *, counts: bool, extend: bool = False) -> Admission:
+def admit(sid: str, *, counts: bool, extend: bool = False, page: bool = False) -> Admission:
     """Say whether a session may be served now; end it if it is due. ``counts`` notes activity as well."""
     while True:
-        now, record = touch(sid, extend=extend) if counts else look(sid)
+        now, record = touch(sid, extend=extend, page=page) if counts else look(sid)
         if record is None:
             return Admission(None, now, EndReason.UNKNOWN)
         status = evaluate(record, now)
@@ -141,6 +141,7 @@ def sweep(keep_for: float) -> int:
     Any process may do this at any time. Returns how many sessions it ended.
     """
     store = get_store()
+    store.close_lapsed()
     ended = 0
     while due := store.overdue(SWEEP_BATCH):
         ended += sum(end(sid, EndReason.IDLE, only_if_due=True) is not None for sid in due)

@@ -79,6 +79,12 @@ PRESETS: dict[str, Policy] = {
 """Policies that rules ask for, by name; the warnings, at least 60 seconds, are our own choice."""
 
 
+_INSTANTS = (
+    *("started_at", "last_activity_at", "fixed_end_at", "joined_at", "paged_at", "closing_at"),
+    *("saved_at", "ended_at"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """The facts about one monitored session, as the store keeps them.
@@ -87,7 +93,9 @@ class Record:
     cannot revoke by key; then ``credentials`` say by what its user logged in. Neither is to be shown or
     logged. ``fixed_end_at`` and ``idle_cap`` (seconds) are what the project set with ``set_expiry``.
     ``saved_at`` and ``cookie_age`` say when Django last saved its session and for how many seconds that
-    save holds. ``finished`` is true once an end was fully dealt with.
+    save holds. ``joined_at`` and ``paged_at`` say when a tab last connected and a page was last opened,
+    ``closing_at`` when the session ends because its last tab went. ``finished`` is true once an end was
+    fully dealt with.
     """
 
     sid: str
@@ -99,6 +107,9 @@ class Record:
     credentials: str = field(default="", repr=False)
     idle_cap: float | None = None
     fixed_end_at: float | None = None
+    joined_at: float = 0.0
+    paged_at: float = 0.0
+    closing_at: float | None = None
     saved_at: float = 0.0
     cookie_age: float = 0.0
     ended_at: float | None = None
@@ -132,19 +143,37 @@ class Record:
         return min(limits, default=None)
 
     @property
-    def deadline_at(self) -> float:
-        """When the session ends if nothing more happens."""
+    def expires_at(self) -> float:
+        """When the session ends if nothing more happens and a tab stays open."""
         absolute_end_at = self.absolute_end_at
         return (
             self.idle_end_at if absolute_end_at is None else min(self.idle_end_at, absolute_end_at)
         )
 
+    @property
+    def deadline_at(self) -> float:
+        """When the session ends if nothing more happens."""
+        return self.expires_at if self.closing_at is None else min(self.expires_at, self.closing_at)
+
+    def joined(self, now: float) -> "Record":
+        """The record after a tab connected."""
+        return replace(self, joined_at=now, closing_at=None)
+
+    def left(self, now: float) -> "Record":
+        """The record after its last tab went.
+
+        It begins to close, unless a page was opened that has not connected: that one may hold no monitor,
+        or be about to load. So neither a reload nor a page without the monitor ends a session.
+        """
+        grace = self.policy.tab_close_grace
+        if grace is None or self.paged_at > self.joined_at:
+            return self
+        return replace(self, closing_at=now + grace)
+
     def shifted(self, by: float) -> "Record":
         """The same record in a timebase that is ``by`` seconds ahead."""
         moved = {
-            name: value + by
-            for name in ("started_at", "last_activity_at", "fixed_end_at", "saved_at", "ended_at")
-            if (value := getattr(self, name)) is not None
+            name: value + by for name in _INSTANTS if (value := getattr(self, name)) is not None
         }
         return replace(self, **moved)
 
@@ -169,12 +198,14 @@ def evaluate(record: Record, now: float) -> Status:
     """Say what the record means at ``now``. A deadline is reached at its very instant, not after it."""
     absolute_end_at = record.absolute_end_at
     idle_is_nearer = absolute_end_at is None or record.idle_end_at < absolute_end_at
-    expires_in = max(0.0, record.deadline_at - now)
+    nearer = EndReason.IDLE if idle_is_nearer else EndReason.ABSOLUTE
+    expires_in = max(0.0, record.expires_at - now)
+    if record.closing_at is not None and record.closing_at <= min(now, record.expires_at):
+        expires_in, nearer = 0.0, EndReason.CLOSED
     if record.ended_at is not None:
         phase, reason, expires_in = Phase.ENDED, record.end_reason or EndReason.UNKNOWN, 0.0
     else:
-        reason = EndReason.IDLE if idle_is_nearer else EndReason.ABSOLUTE
-        phase = _phase(expires_in, record.warn_limit)
+        phase, reason = _phase(expires_in, record.warn_limit), nearer
     return Status(
         phase=phase,
         reason=reason,
@@ -191,14 +222,19 @@ def _phase(expires_in: float, warn_before: float) -> Phase:
     return Phase.WARNING if expires_in <= warn_before else Phase.ACTIVE
 
 
-def touched(record: Record, at: float, *, extend: bool = False) -> Record:
+def touched(record: Record, at: float, *, extend: bool = False, page: bool = False) -> Record:
     """The record after activity at the instant ``at``: later, or the very same object if it did not count.
 
     It does not count once the session is ended or was past its deadline at ``at``; nor during the warning,
-    unless the person chose to stay (``extend``) or the policy lets mere activity do.
+    unless the person chose to stay (``extend``) or the policy lets mere activity do. A ``page`` that was
+    opened keeps the session from closing, too.
     """
     phase = evaluate(record, at).phase
+    if phase is Phase.ENDED:
+        return record
+    if page and at > record.paged_at:
+        record = replace(record, paged_at=at, closing_at=None)
     allowed = phase is Phase.ACTIVE or extend or record.policy.activity_extends_in_warning
-    if phase is Phase.ENDED or not allowed or at <= record.last_activity_at:
+    if not allowed or at <= record.last_activity_at:
         return record
     return replace(record, last_activity_at=at)

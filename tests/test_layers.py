@@ -19,7 +19,7 @@ LAYERS = [
     {"bus", "engine", "batcher", "presenter"},
     {"monitor", "looks", "link", "identity", "local_session", "handshake", "passivity", "answers"},
     {"logins", "sweeper", "store_calls"},
-    {"revalidator"},
+    {"revalidator", "presence"},
     {"hub"},
     {
         "consumers",

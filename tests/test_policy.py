@@ -159,13 +159,24 @@ def test_activity_never_revives_an_ended_session():
 
 
 def test_shifting_moves_all_instants_and_nothing_else():
-    before = record(fixed_end_at=T0 + 300, saved_at=T0 + 2, ended_at=T0 + 9, cookie_age=60)
+    before = record(
+        fixed_end_at=T0 + 300,
+        joined_at=T0 + 3,
+        paged_at=T0 + 4,
+        closing_at=T0 + 5,
+        saved_at=T0 + 2,
+        ended_at=T0 + 9,
+        cookie_age=60,
+    )
     after = before.shifted(50)
     assert after == replace(
         before,
         started_at=T0 + 50,
         last_activity_at=T0 + 50,
         fixed_end_at=T0 + 350,
+        joined_at=T0 + 53,
+        paged_at=T0 + 54,
+        closing_at=T0 + 55,
         saved_at=T0 + 52,
         ended_at=T0 + 59,
     )

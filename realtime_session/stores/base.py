@@ -38,10 +38,14 @@ class BaseStore(ABC):
         """Return the store's now and the records found, ended ones included."""
 
     @abstractmethod
-    def touch(self, ages: Mapping[str, float], extend: bool = False) -> tuple[float, Records]:
+    def touch(
+        self, ages: Mapping[str, float], extend: bool = False, page: bool = False
+    ) -> tuple[float, Records]:
         """Note activity that was ``ages[sid]`` seconds ago; return now and the records as they *were*.
 
-        What activity counts is ``policy.touched``; the caller applies it to the answer to learn what changed.
+        What activity counts, and what ``extend`` and ``page`` mean, is ``policy.touched``; the caller applies
+        it to the answer to learn what changed. With ``page``, ``paged_at`` and ``closing_at`` in the answer
+        may be the new ones already.
         """
 
     @abstractmethod
@@ -81,6 +85,25 @@ class BaseStore(ABC):
     @abstractmethod
     def set_policy(self, sid: str, policy: Policy) -> bool:
         """Give a live session another policy; say whether there was one."""
+
+    @abstractmethod
+    def join(self, sid: str, process: str, lease: float) -> None:
+        """Note that a tab of ``sid`` connected to ``process``, which will ``renew`` within ``lease`` seconds.
+
+        What that means for the record is ``Record.joined``; a session past its deadline is left as it is.
+        """
+
+    @abstractmethod
+    def leave(self, sid: str, process: str) -> None:
+        """Note that ``process`` has no tab of ``sid`` any more: ``Record.left`` if no other process has."""
+
+    @abstractmethod
+    def renew(self, sids: Iterable[str], process: str, lease: float) -> None:
+        """Note that ``process`` is alive and still holds tabs of these sessions."""
+
+    @abstractmethod
+    def close_lapsed(self) -> None:
+        """Do for processes that no longer renew what they cannot: ``leave``, as of now."""
 
     @abstractmethod
     def find_ended(self, session_key: str) -> Record | None:
@@ -124,10 +147,10 @@ class BaseStore(ABC):
         return await self._run(self.get, sids)
 
     async def atouch(
-        self, ages: Mapping[str, float], extend: bool = False
+        self, ages: Mapping[str, float], extend: bool = False, page: bool = False
     ) -> tuple[float, Records]:
         """See ``touch``."""
-        return await self._run(self.touch, ages, extend)
+        return await self._run(self.touch, ages, extend, page)
 
     async def aend(self, sid: str, reason: EndReason, only_if_due: bool = False) -> Record | None:
         """See ``end``."""
@@ -160,6 +183,22 @@ class BaseStore(ABC):
     async def aset_policy(self, sid: str, policy: Policy) -> bool:
         """See ``set_policy``."""
         return await self._run(self.set_policy, sid, policy)
+
+    async def ajoin(self, sid: str, process: str, lease: float) -> None:
+        """See ``join``."""
+        await self._run(self.join, sid, process, lease)
+
+    async def aleave(self, sid: str, process: str) -> None:
+        """See ``leave``."""
+        await self._run(self.leave, sid, process)
+
+    async def arenew(self, sids: Iterable[str], process: str, lease: float) -> None:
+        """See ``renew``."""
+        await self._run(self.renew, sids, process, lease)
+
+    async def aclose_lapsed(self) -> None:
+        """See ``close_lapsed``."""
+        await self._run(self.close_lapsed)
 
     async def afind_ended(self, session_key: str) -> Record | None:
         """See ``find_ended``."""

@@ -19,6 +19,7 @@ class MemoryStore(BaseStore):
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._records: Records = {}
+        self._leases: dict[str, dict[str, float]] = {}
         self._lock = threading.Lock()
 
     def open(self, record: Record, as_of: float | None = None) -> Record | None:
@@ -35,12 +36,14 @@ class MemoryStore(BaseStore):
             found = {sid: self._records[sid] for sid in sids if sid in self._records}
             return self._clock(), found
 
-    def touch(self, ages: Mapping[str, float], extend: bool = False) -> tuple[float, Records]:
+    def touch(
+        self, ages: Mapping[str, float], extend: bool = False, page: bool = False
+    ) -> tuple[float, Records]:
         with self._lock:
             now = self._clock()
             before = {sid: self._records[sid] for sid in ages if sid in self._records}
             for sid, record in before.items():
-                self._records[sid] = touched(record, now - ages[sid], extend=extend)
+                self._records[sid] = touched(record, now - ages[sid], extend=extend, page=page)
             return now, before
 
     def end(self, sid: str, reason: EndReason, only_if_due: bool = False) -> Record | None:
@@ -96,6 +99,40 @@ class MemoryStore(BaseStore):
                 return False
             self._records[sid] = replace(record, **facts)
             return True
+
+    def join(self, sid: str, process: str, lease: float) -> None:
+        with self._lock:
+            now = self._clock()
+            record = self._records.get(sid)
+            if record is not None and evaluate(record, now).phase is not Phase.ENDED:
+                self._leases.setdefault(sid, {})[process] = now + lease
+                self._records[sid] = record.joined(now)
+
+    def leave(self, sid: str, process: str) -> None:
+        with self._lock:
+            if self._leases.get(sid, {}).pop(process, None) is not None:
+                self._close_if_empty(sid)
+
+    def renew(self, sids: Iterable[str], process: str, lease: float) -> None:
+        with self._lock:
+            for sid in sids:
+                if process in self._leases.get(sid, {}):
+                    self._leases[sid][process] = self._clock() + lease
+
+    def close_lapsed(self) -> None:
+        with self._lock:
+            for sid in list(self._leases):
+                self._close_if_empty(sid)
+
+    def _close_if_empty(self, sid: str) -> None:
+        now = self._clock()
+        leases = self._leases[sid]
+        self._leases[sid] = {process: until for process, until in leases.items() if until > now}
+        if not self._leases[sid]:
+            del self._leases[sid]
+            record = self._records.get(sid)
+            if record is not None and record.ended_at is None:
+                self._records[sid] = record.left(now)
 
     def find_ended(self, session_key: str) -> Record | None:
         if not session_key:

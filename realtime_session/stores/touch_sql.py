@@ -18,37 +18,56 @@ _TABLE = MonitoredSession._meta.db_table
 _BEFORE = ", ".join(
     "previous_activity_at" if name == "last_activity_at" else name for name in COLUMNS
 )
+_IS_LIVE = """
+    ended_at IS NULL
+    AND {at} < last_activity_at + idle_limit
+    AND {at} < hard_end_at
+    AND (closing_at IS NULL OR {at} < closing_at)
+"""
+_COUNTS = """
+    {at} > last_activity_at
+    AND (
+        {extends} OR activity_extends_in_warning
+        OR ({at} < last_activity_at + idle_limit - warn_limit AND {at} < hard_end_at - warn_limit)
+    )
+"""
 # The order of assignments matters on MySQL, which lets later ones see earlier ones.
-_SET = """
+_SET_PAGE = f"""
+    closing_at = CASE WHEN {_IS_LIVE} AND {{at}} > paged_at THEN NULL ELSE closing_at END,
+    paged_at = CASE WHEN {_IS_LIVE} AND {{at}} > paged_at THEN {{at}} ELSE paged_at END,
+"""
+_SET_ACTIVITY = f"""
     previous_activity_at = last_activity_at,
-    last_activity_at = CASE
-        WHEN ended_at IS NULL
-            AND {at} > last_activity_at
-            AND {at} < last_activity_at + idle_limit
-            AND {at} < hard_end_at
-            AND (
-                {extends} OR activity_extends_in_warning
-                OR ({at} < last_activity_at + idle_limit - warn_limit
-                    AND {at} < hard_end_at - warn_limit)
-            )
-        THEN {at} ELSE last_activity_at END
+    last_activity_at = CASE WHEN {_IS_LIVE} AND {_COUNTS} THEN {{at}} ELSE last_activity_at END
 """
 
 
+def _assignments(at: str, extend: bool, page: bool) -> str:
+    assignments = (_SET_PAGE if page else "") + _SET_ACTIVITY
+    return assignments.format(at=at, extends="TRUE" if extend else "FALSE")
+
+
 def touch_rows(
-    connection: BaseDatabaseWrapper, now: RawSQL, ages: list[tuple[str, float]], extend: bool
+    connection: BaseDatabaseWrapper,
+    now: RawSQL,
+    ages: list[tuple[str, float]],
+    extend: bool,
+    page: bool,
 ) -> list[tuple[Any, ...]]:
     """Touch the rows; return the values of ``COLUMNS`` as they were, and now, for each row found."""
     if connection.vendor in ("postgresql", "sqlite"):
-        return _update_returning(connection, now, ages, extend)
-    return _select_then_update(connection, now, ages, extend)
+        return _update_returning(connection, now, ages, extend, page)
+    return _select_then_update(connection, now, ages, extend, page)
 
 
 def _update_returning(
-    connection: BaseDatabaseWrapper, now: RawSQL, ages: list[tuple[str, float]], extend: bool
+    connection: BaseDatabaseWrapper,
+    now: RawSQL,
+    ages: list[tuple[str, float]],
+    extend: bool,
+    page: bool,
 ) -> list[tuple[Any, ...]]:
-    extends = "TRUE" if extend else "FALSE"
-    assignments = _SET.format(at="touches.at", extends=extends)
+    assignments = _assignments("touches.at", extend, page)
     values = ", ".join(["(%s, CAST(%s AS double precision))"] * len(ages))
     sql = f"""
         UPDATE {_TABLE} SET {assignments}
@@ -74,7 +93,11 @@ def _in_one_order(connection: BaseDatabaseWrapper, ages: list[tuple[str, float]]
 
 
 def _select_then_update(
-    connection: BaseDatabaseWrapper, now: RawSQL, ages: list[tuple[str, float]], extend: bool
+    connection: BaseDatabaseWrapper,
+    now: RawSQL,
+    ages: list[tuple[str, float]],
+    extend: bool,
+    page: bool,
 ) -> list[tuple[Any, ...]]:
     sids = [sid for sid, _ in ages]
     where = f"WHERE sid IN ({', '.join(['%s'] * len(sids))})"
@@ -86,7 +109,7 @@ def _select_then_update(
             # The time that was told is the one to go by: a second look at the clock would say another.
             at = "(%s - CASE sid " + "WHEN %s THEN %s " * len(ages) + "END)"
             one_at = [float(before[0][-1]), *(value for pair in ages for value in pair)]
-            assignments = _SET.format(at=at, extends="TRUE" if extend else "FALSE")
+            assignments = _assignments(at, extend, page)
             update = f"UPDATE {_TABLE} SET {assignments} {where}"  # noqa: S608
             cursor.execute(update, [*(one_at * assignments.count(at)), *sids])
         return before

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management import call_command
 from django.db import connections
 
-from realtime_session.models import MonitoredSession
+from realtime_session.models import MonitoredSession, TabPresence
 from realtime_session.stores.base import BaseStore
 from realtime_session.stores.memory import MemoryStore
 from realtime_session.stores.orm import ORMStore
@@ -32,7 +32,8 @@ class ORMBackend(Backend):
         self.alias = alias
 
     def make(self, clock: Clock | None = None) -> BaseStore:
-        MonitoredSession.objects.using(self.alias).all().delete()
+        for model in (MonitoredSession, TabPresence):
+            model.objects.using(self.alias).all().delete()
         return ORMStore(using=self.alias, clock=clock)
 
 

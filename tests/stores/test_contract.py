@@ -23,6 +23,9 @@ FULL = record(
     credentials="h" * 64 + ":django.contrib.auth.backends.ModelBackend",
     idle_cap=90.5,
     fixed_end_at=T0 + 7200,
+    joined_at=T0 - 3,
+    paged_at=T0 - 2,
+    closing_at=T0 + 12,
     saved_at=T0 - 1,
     cookie_age=1_209_600.0,
     ip_address="2001:db8:85a3::8a2e:370:7334",
@@ -386,6 +389,129 @@ class TestBind:
     def test_makes_no_session_of_an_unknown_one(self, store):
         store.bind(sid(), "key", 60)
         assert only(store) is None
+
+
+CLOSING = Policy(idle_timeout=100, warn_before=20, tab_close_grace=10)
+
+
+class TestPresence:
+    def closes_at(self, store):
+        return only(store).closing_at
+
+    def test_the_last_tab_that_goes_begins_the_grace(self, store, clock):
+        store.open(record(policy=CLOSING, joined_at=T0, paged_at=T0))
+        store.join(sid(), "one", 30)
+        clock.advance(5)
+        store.leave(sid(), "one")
+        assert self.closes_at(store) == T0 + 15
+        clock.advance(10 - JUST)
+        assert store.overdue(1) == []
+        clock.advance(JUST)
+        assert store.overdue(1) == [sid()]
+        assert store.end(sid(), EndReason.UNKNOWN, only_if_due=True).end_reason == "closed"
+
+    def test_other_processes_tabs_keep_the_session(self, store, clock):
+        store.open(record(policy=CLOSING))
+        store.join(sid(), "one", 30)
+        store.join(sid(), "two", 30)
+        store.leave(sid(), "one")
+        assert self.closes_at(store) is None
+        store.leave(sid(), "two")
+        assert self.closes_at(store) == T0 + 10
+
+    def test_a_tab_that_comes_back_ends_the_grace(self, store, clock):
+        store.open(record(policy=CLOSING))
+        store.join(sid(), "one", 30)
+        store.leave(sid(), "one")
+        clock.advance(9)
+        store.join(sid(), "two", 30)
+        assert self.closes_at(store) is None
+        assert only(store).joined_at == T0 + 9
+
+    def test_a_tab_that_comes_back_too_late_changes_nothing(self, store, clock):
+        store.open(record(policy=CLOSING))
+        store.join(sid(), "one", 30)
+        store.leave(sid(), "one")
+        clock.advance(10)
+        store.join(sid(), "one", 30)
+        assert self.closes_at(store) == T0 + 10
+
+    def test_a_page_that_was_opened_ends_the_grace(self, store, clock):
+        store.open(record(policy=CLOSING))
+        store.join(sid(), "one", 30)
+        store.leave(sid(), "one")
+        clock.advance(9)
+        store.touch({sid(): 0}, page=True)
+        assert self.closes_at(store) is None
+        assert (only(store).paged_at, only(store).last_activity_at) == (T0 + 9, T0 + 9)
+
+    def test_mere_activity_does_not_end_the_grace(self, store, clock):
+        store.open(record(policy=CLOSING))
+        store.join(sid(), "one", 30)
+        store.leave(sid(), "one")
+        clock.advance(5)
+        store.touch({sid(): 0}, extend=True)
+        assert self.closes_at(store) == T0 + 10
+
+    def test_a_page_too_late_changes_nothing(self, store, clock):
+        store.open(record(policy=CLOSING))
+        store.join(sid(), "one", 30)
+        store.leave(sid(), "one")
+        clock.advance(10)
+        before = only(store)
+        store.touch({sid(): 0}, extend=True, page=True)
+        assert only(store) == before
+
+    def test_a_page_that_has_not_connected_is_no_closing(self, store, clock):
+        store.open(record(policy=CLOSING))
+        store.join(sid(), "one", 30)
+        clock.advance(5)
+        store.touch({sid(): 0}, page=True)
+        store.leave(sid(), "one")
+        assert self.closes_at(store) is None
+        clock.advance(1)
+        store.join(sid(), "one", 30)
+        store.leave(sid(), "one")
+        assert self.closes_at(store) == T0 + 16
+
+    def test_without_a_grace_nothing_closes(self, store):
+        store.open(record())
+        store.join(sid(), "one", 30)
+        store.leave(sid(), "one")
+        assert self.closes_at(store) is None
+
+    def test_a_process_that_died_stops_counting(self, store, clock):
+        store.open(record(policy=CLOSING))
+        store.join(sid(), "one", 30)
+        clock.advance(30 - JUST)
+        store.close_lapsed()
+        assert self.closes_at(store) is None
+        clock.advance(JUST)
+        store.close_lapsed()
+        assert self.closes_at(store) == T0 + 40
+
+    def test_a_process_that_renews_counts_on(self, store, clock):
+        store.open(record(policy=CLOSING))
+        store.join(sid(), "one", 30)
+        clock.advance(20)
+        store.renew([sid(), sid(1)], "one", 30)
+        clock.advance(29)
+        store.close_lapsed()
+        assert self.closes_at(store) is None
+
+    def test_leaving_unknown_sessions_does_no_harm(self, store):
+        store.leave(sid(), "one")
+        store.join(sid(), "one", 30)
+        store.close_lapsed()
+        assert only(store) is None
+
+    def test_an_ended_session_is_left_as_it_is(self, store):
+        store.open(record(policy=CLOSING))
+        store.join(sid(), "one", 30)
+        ended = store.end(sid(), EndReason.LOGOUT)
+        store.leave(sid(), "one")
+        store.join(sid(), "one", 30)
+        assert only(store) == ended
 
 
 class TestSetExpiry:
