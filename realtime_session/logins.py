@@ -31,10 +31,15 @@ def begin(request: HttpRequest) -> Record:
         monitor.nudge(record.sid)
     else:
         session[engine.SID_KEY] = record.sid
-    session_started.send_robust(
-        Record, sid=record.sid, user_id=record.user_id, reason=None, at=record.started_at
-    )
+    started = record
+    get_store().on_commit(lambda: _tell(started))
     return record
+
+
+def _tell(started: Record) -> None:
+    session_started.send_robust(
+        Record, sid=started.sid, user_id=started.user_id, reason=None, at=started.started_at
+    )
 
 
 def _draft(request: HttpRequest, sid: str) -> Record:

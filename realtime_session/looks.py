@@ -45,6 +45,7 @@ class Looks:
     def remember(self, cookie: str, record: Record, now: float, *, counted: bool) -> None:
         """Keep what was just seen."""
         with self._lock:
+            self._drop(cookie)
             self._drop(self._cookies.get(record.sid, ""))
             self._looks[cookie] = Look(record, now, counted, self._clock())
             self._cookies[record.sid] = cookie

@@ -84,10 +84,16 @@ def why_gone(session_key: str) -> EndReason | None:
 
 
 def end(sid: str, reason: EndReason, *, only_if_due: bool = False) -> Record | None:
-    """End a session and deal with what follows; return its record if it was this call that ended it."""
-    record = get_store().end(sid, reason, only_if_due)
+    """End a session and deal with what follows; return its record if it was this call that ended it.
+
+    In a transaction the end is one of its writes: what follows waits for the commit, and if there is none,
+    nothing has ended.
+    """
+    store = get_store()
+    record = store.end(sid, reason, only_if_due)
     if record is not None:
-        settle(record)
+        ended = record
+        store.on_commit(lambda: settle(ended))
     return record
 
 

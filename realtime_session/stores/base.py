@@ -125,7 +125,10 @@ class BaseStore(ABC):
         """Delete finished records that ended over ``age`` seconds ago; return how many."""
 
     def on_commit(self, job: Callable[[], None]) -> None:
-        """Call ``job`` once other processes can see what was written: at once, unless in a transaction."""
+        """Call ``job`` once other processes can see what was written: at once, unless in a transaction.
+
+        It is never called if the transaction is rolled back.
+        """
         job()
 
     @abstractmethod
