@@ -19,6 +19,7 @@ _TYPES = {
     "tuple[str, ...]": "list",
     "frozenset[str]": "list",
     "collections.abc.Callable[..., realtime_session.policy.Policy]": "string",
+    "realtime_session.policy.Policy": "string",
     "StoreSetting": "dictionary",
 }
 

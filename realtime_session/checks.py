@@ -32,13 +32,17 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 
 
 def _check_durations(current: conf.Settings) -> Iterator[CheckMessage]:
-    if current.warn_before < SHORTEST_WARNING:
+    if callable(current.policy):
+        # Each session has a policy of its own, which nobody knows before its login.
+        return
+    policy = current.default_policy
+    if policy.warn_before < SHORTEST_WARNING:
         yield Warning(
             f"{conf.SETTING}['WARN_BEFORE'] is under {SHORTEST_WARNING} seconds.",
             hint="WCAG 2.2.1 asks that people have at least 20 seconds to choose to stay.",
             id="realtime_session.W001",
         )
-    if current.idle_timeout > settings.SESSION_COOKIE_AGE:
+    if policy.idle_timeout > settings.SESSION_COOKIE_AGE:
         yield Warning(
             f"SESSION_COOKIE_AGE is shorter than {conf.SETTING}['IDLE_TIMEOUT']: "
             "Django's own session would lapse first.",

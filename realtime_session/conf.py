@@ -42,7 +42,7 @@ class Settings:
     absolute_timeout: float | None = None
     tab_close_grace: float | None = None
     activity_extends_in_warning: bool = False
-    policy: Callable[..., Policy] | None = None
+    policy: Policy | Callable[..., Policy] | None = None
     passive_urls: tuple[re.Pattern[str], ...] = ()
     passive_url_names: frozenset[str] = frozenset()
     store: StoreSetting = StoreSetting()
@@ -59,6 +59,8 @@ class Settings:
     @property
     def default_policy(self) -> Policy:
         """The policy of every session for which ``POLICY`` gives no other one."""
+        if isinstance(self.policy, Policy):
+            return self.policy
         return Policy(**{f.name: getattr(self, f.name) for f in fields(Policy)})
 
 
@@ -107,6 +109,8 @@ def _read() -> tuple[Settings, list[Problem]]:
 
 
 def _contradictions(read: Settings) -> list[Problem]:
+    if callable(read.policy):
+        return []
     try:
         read.default_policy  # noqa: B018  # built for its validation
     except ValueError as error:
@@ -160,9 +164,9 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _policy(value: Any) -> Callable[..., Policy]:
+def _policy(value: Any) -> Policy | Callable[..., Policy]:
     if value in PRESETS:
-        return lambda request: PRESETS[value]
+        return PRESETS[value]
     found = import_string(_text(value))
     if not callable(found):
         raise TypeError(f"{value} is not callable")

@@ -22,6 +22,20 @@ def session_class() -> type[SessionBase]:
     return found
 
 
+def reading_class() -> type[SessionBase]:
+    """Return the project's session class without the means to write.
+
+    The file engine's ``load`` deletes an expired session and creates an empty one in its place; looking who
+    somebody is must not.
+    """
+    engine = session_class()
+    return type(engine.__name__, (engine,), dict.fromkeys(("save", "create", "delete"), _nothing))
+
+
+def _nothing(self: SessionBase, *args: object, **kwargs: object) -> None:
+    """Do nothing."""
+
+
 def is_logged_in(session: SessionBase) -> bool:
     """Say whether the session's data name a user; does not look for the user."""
     return SESSION_KEY in session

@@ -10,7 +10,7 @@ from . import bus, conf
 from .identity import Identities
 from .link import Link
 from .local_session import LocalSession
-from .policy import Record, Status
+from .policy import Record
 from .presence import Presence
 from .revalidator import Revalidator
 from .scheduler import Scheduler
@@ -159,7 +159,7 @@ class Hub:
             return
         if found.is_live:
             session.update(record, status, now)
-            self._arm(session, status)
+            self._arm(session, found)
         elif found.is_due:
             self.store.want_end_if_due(record.sid)
             # What comes next is the nudge of the end; should it not come, look.
@@ -198,11 +198,15 @@ class Hub:
     def _want_all_looks(self) -> None:
         self._want_looks(list(self._sessions))
 
-    def _arm(self, session: LocalSession, status: Status) -> None:
-        look_in = status.warns_in or min(status.expires_in, LOOK_IN_WARNING)
-        now = self._loop.time()
-        session.near_at = now + status.warns_in - NEAR_WARNING
-        self._scheduler.set(session.record.sid, now + look_in + CLOCK_GRAIN)
+    def _arm(self, session: LocalSession, found: Found) -> None:
+        status = found.status
+        warns_at = self.store.loop_time(found.now + status.warns_in)
+        session.near_at = warns_at - NEAR_WARNING
+        if status.warns_in:
+            look_at = warns_at
+        else:
+            look_at = self.store.loop_time(found.now + min(status.expires_in, LOOK_IN_WARNING))
+        self._scheduler.set(session.record.sid, look_at + CLOCK_GRAIN)
 
     def _forget(self, sid: str) -> None:
         self._sessions.pop(sid, None)

@@ -26,7 +26,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from .batcher import Batcher
-from .engine import SID_KEY, session_class, session_data
+from .engine import SID_KEY, reading_class, session_data
 from .policy import Record
 from .stores import StoreUnavailable
 from .threads import DatabaseThreads
@@ -140,7 +140,7 @@ def _accepted(sessions: Mapping[str, SessionData]) -> dict[str, Identity]:
 
 def _load(session_keys: Iterable[str]) -> Iterator[tuple[str, SessionData]]:
     """Yield the data of each session that there is, by its key."""
-    engine = session_class()
+    engine = reading_class()
     # An engine's session has no key where the cookie's value cannot be one.
     sessions = {key: session for key in session_keys if (session := engine(key)).session_key}
     if (

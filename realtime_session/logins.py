@@ -64,7 +64,7 @@ def _draft(request: HttpRequest, sid: str) -> Record:
 
 def _policy_for(request: HttpRequest) -> Policy:
     settings = conf.current()
-    if settings.policy is None:
+    if not callable(settings.policy):
         return settings.default_policy
     policy = settings.policy(request)
     if not isinstance(policy, Policy):

@@ -84,6 +84,10 @@ class StoreCalls:
         """Return the store's clock, as far as its last answer tells: epoch seconds."""
         return self._loop.time() + self._ahead
 
+    def loop_time(self, instant: float) -> float:
+        """Return the loop's time of an instant of the store's clock: rather too early than too late."""
+        return instant - self._ahead
+
     def want_look(self, sid: str) -> None:
         """Look at a session soon, and tell the listener."""
         self._looks.add(sid, None)
@@ -118,8 +122,9 @@ class StoreCalls:
         self._ends.add(sid, None)
 
     async def _look(self, batch: dict[str, None]) -> dict[str, Found]:
+        asked_at = self._loop.time()
         now, records = await self._store.aget(batch)
-        self._ahead = now - self._loop.time()
+        self._ahead = now - asked_at
         known = {sid: record for sid in batch if (record := self._listener.known(sid))}
         for sid in known.keys() - records.keys():
             # The store came back empty: nobody who is connected shall be logged out by that.
@@ -138,8 +143,9 @@ class StoreCalls:
         return await self._touch_store(dict.fromkeys(batch, 0.0), extend=True)
 
     async def _touch_store(self, ages: dict[str, float], *, extend: bool) -> dict[str, Found]:
+        asked_at = self._loop.time()
         now, before = await self._store.atouch(ages, extend)
-        self._ahead = now - self._loop.time()
+        self._ahead = now - asked_at
         found = {}
         for sid, record in before.items():
             after = touched(record, now - ages[sid], extend=extend)
@@ -157,4 +163,7 @@ class StoreCalls:
             if record is not None:
                 # Not waited for: what it does first is the nudge that tells the tabs.
                 self._threads.submit(monitor.settle, record)
+            elif self._listener.known(sid):
+                # Somebody else ended it, or was active: no nudge of ours will tell the tabs here.
+                self.want_look(sid)
         return {}

@@ -57,17 +57,22 @@ def nothing_is_left_over(request: pytest.FixtureRequest) -> Iterator[None]:
     """Whatever a test started is gone after it: nothing outlives its last tab."""
     if inspect.iscoroutinefunction(getattr(request, "function", None)):
         request.getfixturevalue("no_task_is_left_over")
+    # What an earlier test left was its own failure, and is not to be that of all tests after it.
+    before, threads_before = left_over(), threads()
     yield
-    left_over = [
+    assert [each for each in left_over() if each not in before] == []
+    give_up_at = time.monotonic() + PATIENCE
+    while (new := set(threads()) - set(threads_before)) and time.monotonic() < give_up_at:
+        time.sleep(0.01)
+    assert not new
+
+
+def left_over() -> list[object]:
+    return [
         *hub._hubs.values(),
         *(listener for listener in bus._listeners if listener != looks.forget),
         *bus._relays,
     ]
-    assert left_over == []
-    give_up_at = time.monotonic() + PATIENCE
-    while threads() and time.monotonic() < give_up_at:
-        time.sleep(0.01)
-    assert threads() == []
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ def test_policy_is_a_callable_by_its_path():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_policy_may_be_the_name_of_a_preset(name):
-    assert value_of("POLICY", name)(None) == PRESETS[name]
+    assert value_of("POLICY", name) == PRESETS[name]
 
 
 def test_passive_urls_are_regular_expressions():

@@ -222,7 +222,7 @@ class SessionStore(import_module("django.contrib.sessions.backends.db").SessionS
         return import_module("django.contrib.sessions.models").Session
 
     def load(self):
-        type(self).loads += 1
+        SessionStore.loads += 1
         return super().load()
 
 
