@@ -182,6 +182,20 @@ async def test_two_processes_share_the_truth_without_any_layer(start: Start) -> 
             assert (await hear(tab))["reason"] == "idle"
 
 
+async def test_an_end_in_another_process_is_heard_without_any_layer(start: Start) -> None:
+    policy = {"REVALIDATE_INTERVAL": 1}
+    one, two = start("daphne", policy), start("daphne", policy)
+    browser = one.browser().sign_in()
+    elsewhere = two.browser()
+    elsewhere.http.cookies = browser.http.cookies
+    async with elsewhere.tab() as tab:
+        assert (await hear(tab))["type"] == "state"
+        await asyncio.to_thread(browser.post, "/logout/")
+        asked_at = time.monotonic()
+        assert (await hear(tab))["reason"] == "logout"
+        assert time.monotonic() - asked_at < 2.5
+
+
 async def test_many_tabs_of_many_people_are_apart(start: Start) -> None:
     server = start(policy={"IDLE_TIMEOUT": 600})
     browsers = [server.browser().sign_in(name) for name in ("anna", "ben") for _ in range(3)]
