@@ -225,7 +225,7 @@ class ORMStore(BaseStore):
 
     def on_commit(self, job: Callable[[], None]) -> None:
         blocks = connections[self.alias].atomic_blocks
-        if all(block._from_testcase for block in blocks):
+        if all(getattr(block, "_from_testcase", False) for block in blocks):
             # No transaction, or one around a whole test, which never commits.
             job()
         else:

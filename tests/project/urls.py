@@ -26,6 +26,7 @@ urlpatterns = [
     path("slow-write/", views.slow_write),
     path("cycle/", views.cycle),
     path("end/", views.end),
+    path("end-and-fail/", views.end_and_fail),
     path("end-and-write/", views.end_and_write),
     path("inside/", views.inside),
     path("polls/", include(polls)),

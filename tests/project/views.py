@@ -85,6 +85,11 @@ def end(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ended")
 
 
+def end_and_fail(request: HttpRequest) -> HttpResponse:
+    monitor.end_session(request)
+    raise RuntimeError("the view fails")
+
+
 def end_and_write(request: HttpRequest) -> HttpResponse:
     """As a request that is still running when somebody else ends its session."""
     monitor.end_session(request, "idle")
