@@ -1,12 +1,17 @@
 """What a request gets whose session has ended: an answer that its client can use, with the reason."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
+from django.urls import Resolver404, ResolverMatch, resolve, reverse
 from django.utils.cache import add_never_cache_headers
+from django.utils.http import escape_leading_slashes
+from msgspec import json, structs, to_builtins
 
 from . import presenter, protocol
 from .policy import EndReason
@@ -20,13 +25,16 @@ class SessionEnded:
     message: str
 
 
+class Login(NamedTuple):
+    """A login page, if there is one, and the parameter, if any, that tells it where to go on."""
+
+    url: str | None
+    field: str = REDIRECT_FIELD_NAME
+
+
 def json_message(message: protocol.ServerMessage, status: int = 200) -> HttpResponse:
     """Return a protocol message as a JSON response that no cache keeps."""
-    response = HttpResponse(
-        protocol.encode(message), content_type="application/json", status=status
-    )
-    add_never_cache_headers(response)
-    return response
+    return _json(protocol.encode(message), status)
 
 
 def expired(reason: EndReason, now: float) -> HttpResponse:
@@ -39,51 +47,124 @@ def in_place_of(
 ) -> HttpResponseBase:
     """Return what an ended session's request gets in place of the view's ``response``.
 
-    A script gets an answer that it can use where the view asks for a login; what people see stays: a
-    redirect to the login, or a page that is public.
+    Where the view asks for a login, a script gets an answer that it can use, and a person the login page.
+    What is public stays, and so does the answer of a login page, and of a view that knows its client by
+    other means than the session, such as a token.
     """
-    if not _asks_for_login(response):
+    if request.user.is_authenticated or is_login_page(request):
         return response
-    return _for_script(request, ended, now) or response
+    login = _login_asked_for(request, response)
+    if login is None:
+        return response
+    is_script = _is_script(request) or response.get("Content-Type") == "application/json"
+    if not is_script and (response.status_code == 401 or _leads_back(request, response)):
+        # 401 asks for HTTP's own authentication, for which no login page stands in.
+        return response
+    return _lead_to(login, request, ended, now, is_script=is_script)
 
 
 def login_needed(request: HttpRequest, ended: SessionEnded, now: float) -> HttpResponseBase:
     """Return what leads to the login, whatever the view did: 401, ``HX-Redirect`` or a redirect."""
-    answer = _for_script(request, ended, now)
-    login_url = presenter.login_url()
-    if answer is not None:
-        return answer
-    if login_url is None:
-        return expired(ended.reason, now)
-    # Nobody can be sent back to the result of a form that was not processed.
-    is_page = request.method in ("GET", "HEAD")
-    path = request.get_full_path() if is_page else _path_of(request.headers.get("Referer", ""))
-    return redirect_to_login(path, login_url)
+    return _lead_to(_login_of(request), request, ended, now, is_script=_is_script(request))
 
 
-def _for_script(request: HttpRequest, ended: SessionEnded, now: float) -> HttpResponse | None:
-    login_url = presenter.login_url()
-    if request.headers.get("HX-Request") == "true" and login_url is not None:
-        target = redirect_to_login(_path_of(request.headers.get("HX-Current-URL", "")), login_url)
-        return HttpResponse(headers={"HX-Redirect": target["Location"]})
-    return expired(ended.reason, now) if _wants_json(request) else None
-
-
-def _wants_json(request: HttpRequest) -> bool:
-    if request.headers.get("Sec-Fetch-Dest") == "empty":
+def is_login_page(request: HttpRequest) -> bool:
+    """Say whether a request is for the project's login page, ``LOGIN_URL``, or for that of an admin."""
+    match = _admin_match(request)
+    if match is not None and match.url_name == "login":
         return True
-    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+    return _is_login_url(request, "", request.path)
 
 
-def _asks_for_login(response: HttpResponseBase) -> bool:
+def _lead_to(
+    login: Login, request: HttpRequest, ended: SessionEnded, now: float, *, is_script: bool
+) -> HttpResponse:
+    if login.url is None or (is_script and not _is_htmx(request)):
+        message = structs.replace(presenter.expired(ended.reason, now), redirect=login.url)
+        # "detail" is where clients of Django REST framework look.
+        return _json(json.encode({**to_builtins(message), "detail": ended.message}), status=401)
+    page = _page_of(request)
+    redirect = redirect_to_login(page, login.url, login.field if page else "")
+    if not _is_htmx(request):
+        return redirect
+    response = HttpResponse(headers={"HX-Redirect": redirect.url})
+    add_never_cache_headers(response)
+    return response
+
+
+def _login_asked_for(request: HttpRequest, response: HttpResponseBase) -> Login | None:
+    """Return the login page that a response wants; None if it is another kind of response.
+
+    A redirect wants one that leads to ``LOGIN_URL``, or anywhere with this request's own address as the
+    one to come back to, as ``login_required`` and its kin, the admin's included, do.
+    """
     if response.status_code in (401, 403):
-        return True
-    login_url = presenter.login_url()
+        return _login_of(request)
+    if not 300 <= response.status_code < 400:
+        return None
     location = urlsplit(response.get("Location", ""))
-    return login_url is not None and location.path == urlsplit(login_url).path
+    query = QueryDict(location.query, mutable=True)
+    here = (request.get_full_path(), request.build_absolute_uri())
+    field = next((name for name, value in query.items() if value in here), "")
+    if not field and not _is_login_url(request, location.netloc, location.path):
+        return None
+    query.pop(field, None)
+    return Login(urlunsplit(location._replace(query=query.urlencode(safe="/"))), field)
 
 
-def _path_of(url: str) -> str:
-    """Return path and query of the page that a script's or form's request comes from."""
-    parts = urlsplit(url)
-    return urlunsplit(("", "", parts.path or "/", parts.query, ""))
+def _leads_back(request: HttpRequest, response: HttpResponseBase) -> bool:
+    """Say whether a login that a redirect leads to could lead back: to the result of a form it could not."""
+    return response.has_header("Location") and request.method in ("GET", "HEAD")
+
+
+def _login_of(request: HttpRequest) -> Login:
+    """Return where people log in for the page that is requested: an admin has a login of its own."""
+    match = _admin_match(request)
+    if match is not None:
+        return Login(reverse("admin:login", current_app=match.namespace))
+    return Login(presenter.login_url())
+
+
+def _is_login_url(request: HttpRequest, host: str, path: str) -> bool:
+    login_url, here = urlsplit(presenter.login_url() or ""), request.get_host()
+    return (host or here, path) == (login_url.netloc or here, login_url.path)
+
+
+def _admin_match(request: HttpRequest) -> ResolverMatch | None:
+    try:
+        match = resolve(request.path_info, getattr(request, "urlconf", None))
+    except Resolver404:
+        return None
+    return match if match.app_name == "admin" else None
+
+
+def _is_htmx(request: HttpRequest) -> bool:
+    return request.headers.get("HX-Request") == "true"
+
+
+def _is_script(request: HttpRequest) -> bool:
+    if _is_htmx(request) or request.headers.get("Sec-Fetch-Dest") == "empty":
+        return True
+    # Where there is no TLS, browsers leave Sec-Fetch-Dest out.
+    if request.headers.get("X-Requested-With") == "XMLHttpRequest":
+        return True
+    return request.get_preferred_type(["text/html", "application/json"]) != "text/html"
+
+
+def _page_of(request: HttpRequest) -> str:
+    """Return path and query of the page to come back to, for a form the one that it is on; "" if unknown."""
+    if _is_htmx(request):
+        origin = urlsplit(request.headers.get("HX-Current-URL", ""))
+    elif request.method in ("GET", "HEAD"):
+        return request.get_full_path()
+    else:
+        origin = urlsplit(request.headers.get("Referer", ""))
+    if origin.netloc != request.get_host():
+        return ""
+    return escape_leading_slashes(urlunsplit(("", "", origin.path or "/", origin.query, "")))
+
+
+def _json(content: str | bytes, status: int) -> HttpResponse:
+    response = HttpResponse(content, content_type="application/json", status=status)
+    add_never_cache_headers(response)
+    return response

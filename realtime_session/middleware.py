@@ -161,9 +161,9 @@ class Visit:
 
     def _explain_arrival(self) -> None:
         """Say why to a tab that was sent here after another one's request lost the cookie already."""
-        reason = self.request.GET.get("session_ended")
-        if reason in MESSAGES and self.request.method == "GET":
-            messages.warning(self.request, message_for(EndReason(reason)), fail_silently=True)
+        request, reason = self.request, self.request.GET.get("session_ended")
+        if reason in MESSAGES and request.method == "GET" and answers.is_login_page(request):
+            messages.warning(request, message_for(EndReason(reason)), fail_silently=True)
 
     def _follow(self, response: HttpResponseBase) -> HttpResponseBase:
         session = self.request.session

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from functools import wraps
 
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
@@ -41,6 +42,7 @@ def _for_live_session(*, extend: bool) -> Callable[[SessionView], Callable[..., 
     return decorate
 
 
+@login_not_required
 @passive
 @never_cache
 @require_GET
@@ -50,6 +52,7 @@ def state(request: HttpRequest, record: Record, now: float) -> HttpResponse:
     return answers.json_message(presenter.state(record, now))
 
 
+@login_not_required
 @passive
 @never_cache
 @require_POST
@@ -60,6 +63,7 @@ def extend(request: HttpRequest, record: Record, now: float) -> HttpResponse:
     return answers.json_message(presenter.extended(evaluate(record, now), now))
 
 
+@login_not_required
 @passive
 @never_cache
 @require_POST
