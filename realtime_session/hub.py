@@ -184,6 +184,10 @@ class Hub:
             if sid in self._sessions:
                 self._sessions[sid].say_unavailable(self.store.now())
 
+    def clock_stepped(self) -> None:
+        """Look at all sessions again: their timers were set by the clock as it was."""
+        self._want_all_looks()
+
     def _held(self) -> list[str]:
         return [r.sid for r in self._records() if r.policy.tab_close_grace is not None]
 

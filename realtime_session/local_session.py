@@ -62,12 +62,12 @@ class LocalSession:
     def ask_refresh(self, now: float) -> None:
         """Have one tab renew cookie and Django session, once half of what the last save gave has passed.
 
-        A session with a fixed end is left to it.
+        A session with a fixed end is left to it. A clock that was set back is no reason to wait.
         """
         record = self.record
-        half_gone = record.cookie_age and now - record.saved_at > record.cookie_age / 2
+        half_gone = record.cookie_age and abs(now - record.saved_at) > record.cookie_age / 2
         retry_in = min(REFRESH_RETRY, record.cookie_age / 8)
-        is_asked = self._asked_at > record.saved_at and now - self._asked_at < retry_in
+        is_asked = self._asked_at > record.saved_at and abs(now - self._asked_at) < retry_in
         if not half_gone or record.fixed_end_at is not None or is_asked:
             return
         url = presenter.refresh_url()

@@ -123,7 +123,7 @@ def settle(record: Record) -> None:
 def note_save(record: Record, now: float, session: SessionBase) -> None:
     """Note what is new in a Django session that is about to be saved: its key, its age, its own expiry."""
     key, credentials = engine.revocable_key(session), engine.credentials_of(session)
-    is_old = now - record.saved_at > record.cookie_age / 4
+    is_old = abs(now - record.saved_at) > record.cookie_age / 4
     if is_old or (key, credentials) != (record.session_key, record.credentials):
         get_store().bind(record.sid, key, float(session.get_expiry_age()), credentials)
     idle_cap, fixed_end_in = engine.expiry_of(session)

@@ -1,12 +1,12 @@
 """What one event loop asks the store: looks, activity, extensions and ends, each of them in batches."""
 
 import asyncio
-import time
 from typing import NamedTuple, Protocol
 
 from . import bus, monitor
 from .batcher import Batcher
 from .policy import EndReason, Phase, Record, Status, evaluate, touched
+from .store_clock import StoreClock
 from .stores import get_store
 from .threads import DatabaseThreads
 
@@ -51,6 +51,9 @@ class Listener(Protocol):
     def unavailable(self, sids: list[str]) -> None:
         """Know that the store does not answer for these sessions."""
 
+    def clock_stepped(self) -> None:
+        """Know that the store's clock jumped: no deadline is where it was."""
+
 
 class StoreCalls:
     """The calls, and the store's clock. Whatever is asked for raises StoreUnavailable."""
@@ -60,7 +63,7 @@ class StoreCalls:
         self._store = get_store()
         self._listener = listener
         self._threads = threads
-        self._ahead = time.time() - self._loop.time()
+        self._clock = StoreClock(self._loop.time, listener.clock_stepped)
         tell = listener.unavailable
         self._looks = Batcher("look", self._look, unavailable=tell)
         self._touches = Batcher("activity", self._touch, delay=ACTIVITY_TICK, unavailable=tell)
@@ -82,11 +85,11 @@ class StoreCalls:
 
     def now(self) -> float:
         """Return the store's clock, as far as its last answer tells: epoch seconds."""
-        return self._loop.time() + self._ahead
+        return self._clock.now()
 
     def loop_time(self, instant: float) -> float:
         """Return the loop's time of an instant of the store's clock: rather too early than too late."""
-        return instant - self._ahead
+        return self._clock.loop_time(instant)
 
     def want_look(self, sid: str) -> None:
         """Look at a session soon, and tell the listener."""
@@ -124,7 +127,7 @@ class StoreCalls:
     async def _look(self, batch: dict[str, None]) -> dict[str, Found]:
         asked_at = self._loop.time()
         now, records = await self._store.aget(batch)
-        self._ahead = now - asked_at
+        self._clock.heard(now, asked_at)
         known = {sid: record for sid in batch if (record := self._listener.known(sid))}
         for sid in known.keys() - records.keys():
             # The store came back empty: nobody who is connected shall be logged out by that.
@@ -145,7 +148,7 @@ class StoreCalls:
     async def _touch_store(self, ages: dict[str, float], *, extend: bool) -> dict[str, Found]:
         asked_at = self._loop.time()
         now, before = await self._store.atouch(ages, extend)
-        self._ahead = now - asked_at
+        self._clock.heard(now, asked_at)
         found = {}
         for sid, record in before.items():
             after = touched(record, now - ages[sid], extend=extend)

@@ -13,7 +13,17 @@ MAX_LINES = 280
 
 # A module imports only from the layers above its own: never from a later one, nor from its neighbours.
 LAYERS = [
-    {"policy", "protocol", "scheduler", "tasks", "threads", "models", "signals", "decorators"},
+    {
+        "policy",
+        "protocol",
+        "scheduler",
+        "tasks",
+        "threads",
+        "models",
+        "signals",
+        "decorators",
+        "store_clock",
+    },
     {"conf", "wording", "tab"},
     {"stores"},
     {"bus", "engine", "batcher", "presenter"},
