@@ -79,7 +79,7 @@ def expiry_of(session: SessionBase) -> Expiry:
     value = session.get("_session_expiry")
     if not value:
         return Expiry(None, None)
-    if isinstance(value, int):
+    if isinstance(value, (int, float)):
         return Expiry(float(value), None)
     return Expiry(None, float(session.get_expiry_age()))
 

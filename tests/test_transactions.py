@@ -68,19 +68,20 @@ def test_an_end_is_told_when_it_is_committed(client: Client, heard: Heard) -> No
     assert MonitoredSession.objects.get().finished
 
 
+@transaction.atomic
+def end_and_go_back(sid: str) -> None:
+    assert monitor.end_session(sid) is True
+    raise GoBackError
+
+
 @in_transactions
 @pytest.mark.parametrize("is_savepoint", [False, True])
 def test_an_end_that_is_rolled_back_has_not_happened(
     client: Client, heard: Heard, is_savepoint: bool
 ) -> None:
     sid = sid_of(client)
-    with (
-        transaction.atomic() if is_savepoint else nullcontext(),
-        pytest.raises(GoBackError),
-        transaction.atomic(),
-    ):
-        monitor.end_session(sid)
-        raise GoBackError
+    with transaction.atomic() if is_savepoint else nullcontext(), pytest.raises(GoBackError):
+        end_and_go_back(sid)
     assert heard == []
     assert client.get("/whoami/").json() == {"user": "anna", "ended": None}
     assert monitor.end_session(sid) is True
