@@ -42,6 +42,10 @@ SETTINGS = {
         "else the socket ends the session."
     ),
     "RECORD_CLIENT": "Whether IP address and user agent of the login are recorded.",
+    "NO_STORE": (
+        "Whether browsers keep nothing of what people with a session get: `Cache-Control: no-store`, unless "
+        "the view sets that header itself."
+    ),
     "SWEEP_INTERVAL": (
         "How often, roughly, a process with open sockets ends sessions that no tab and no request asks for."
     ),

@@ -53,6 +53,7 @@ class Settings:
     websocket_url: str | None = "/ws/session/"
     logout_url: str | None = None
     record_client: bool = True
+    no_store: bool = False
     sweep_interval: float = 60.0
     revalidate_interval: float = 30.0
 
@@ -253,6 +254,7 @@ _KEYS: dict[str, _Key] = {
         _optional(_text), "Give a path or URL that ends the session on POST, or None."
     ),
     "RECORD_CLIENT": _Key(_boolean, "Give True or False."),
+    "NO_STORE": _Key(_boolean, "Give True or False."),
     "SWEEP_INTERVAL": _Key(_seconds, _DURATION),
     "REVALIDATE_INTERVAL": _Key(_seconds, _DURATION),
 }

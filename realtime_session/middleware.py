@@ -48,12 +48,14 @@ class SessionMonitorMiddleware:
             return self._answer(visit)
         refusal = None if visit.is_known else visit.begin()
         response = refusal or self.get_response(request)
+        visit.keep_from_caches(response)
         return visit.finish(response) if visit.has_more_to_do else response
 
     async def _answer(self, visit: "Visit") -> HttpResponseBase:
         # The session and the user are read on the thread on which Django reads them itself.
         refusal = None if visit.is_known else await sync_to_async(visit.begin)()
         response = refusal or await self.get_response(visit.request)
+        visit.keep_from_caches(response)
         if visit.has_more_to_do:
             response = await sync_to_async(visit.finish)(response)
         return response
@@ -120,6 +122,11 @@ class Visit:
             # The view has run and its answer is true; the next request is refused or looks again.
             logger.exception("The store did not answer after a request.")
             return response
+
+    def keep_from_caches(self, response: HttpResponseBase) -> None:
+        """Have the browser store nothing of a session, where that is wanted and the view decided nothing."""
+        if self.sid is not None and conf.current().no_store:
+            response.headers.setdefault("Cache-Control", "no-store")
 
     def _admit(self, sid: str) -> None:
         counts = not is_passive(self.request)

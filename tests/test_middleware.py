@@ -354,6 +354,22 @@ def test_the_look_window_does_not_outlast_the_active_phase(client: Client) -> No
     assert looks.recall(session_cookie(client)) is None
 
 
+def test_pages_may_be_kept_out_of_caches(client: Client, settings: Any) -> None:
+    assert "Cache-Control" not in client.get("/untouched/")
+    settings.REALTIME_SESSION = {"NO_STORE": True}
+    for _ in ("looked at", "remembered"):
+        assert client.get("/untouched/")["Cache-Control"] == "no-store"
+    assert client.get("/cached/")["Cache-Control"] == "max-age=60", "the view decides"
+    assert "Cache-Control" not in Client().get("/untouched/")
+
+
+async def test_an_async_projects_pages_too(anna: AbstractUser, settings: Any) -> None:
+    settings.REALTIME_SESSION = {"NO_STORE": True}
+    client = AsyncClient()
+    await client.aforce_login(anna)
+    assert (await client.get("/awhoami/"))["Cache-Control"] == "no-store"
+
+
 @pytest.fixture
 def no_store(settings: Any) -> Iterator[Callable[[], None]]:
     """A database without the table of the store."""

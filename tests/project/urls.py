@@ -9,6 +9,7 @@ polls = ([path("poll/", views.whoami, name="poll")], "polls")
 urlpatterns = [
     path("", views.page, name="page"),
     path("untouched/", views.untouched),
+    path("cached/", views.cached),
     path("whoami/", views.whoami, name="whoami"),
     path("awhoami/", views.awhoami),
     path("write/", views.write),

@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views import View
+from django.views.decorators.cache import cache_control
 
 from realtime_session import hub, monitor
 from realtime_session.decorators import passive
@@ -24,6 +25,11 @@ def page(request: HttpRequest) -> HttpResponse:
 
 def untouched(request: HttpRequest) -> HttpResponse:
     return HttpResponse("untouched")
+
+
+@cache_control(max_age=60)
+def cached(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("cached")
 
 
 def whoami(request: HttpRequest) -> HttpResponse:
