@@ -84,6 +84,15 @@ def expiry_of(session: SessionBase) -> Expiry:
     return Expiry(None, float(session.get_expiry_age()))
 
 
+def lifetime_of(session: SessionBase) -> float:
+    """Return for how many seconds the session lasts, and its cookie, from when Django saves it."""
+    lifetime = float(session.get_expiry_age())
+    if isinstance(session, SignedCookieStore):
+        # Which it reads whatever ``set_expiry`` said.
+        return min(lifetime, float(settings.SESSION_COOKIE_AGE))
+    return lifetime
+
+
 def delete(session_key: str) -> None:
     """Delete a Django session from its backend; one that is gone already does no harm. Blocks."""
     if session_key:

@@ -56,7 +56,7 @@ def _draft(request: HttpRequest, sid: str) -> Record:
         credentials=engine.credentials_of(request.session),
         idle_cap=expiry.idle_cap,
         fixed_end_at=expiry.fixed_end_in,
-        cookie_age=float(request.session.get_expiry_age()),
+        cookie_age=engine.lifetime_of(request.session),
         ip_address=request.META.get("REMOTE_ADDR", "") if kept else "",
         user_agent=request.META.get("HTTP_USER_AGENT", "") if kept else "",
     )

@@ -17,7 +17,7 @@ from . import answers, conf, engine, logins, monitor
 from .answers import SessionEnded
 from .looks import looks
 from .passivity import is_deliberate, is_passive
-from .policy import EndReason
+from .policy import EndReason, Record
 from .stores import StoreUnavailable
 from .wording import MESSAGES, message_for
 
@@ -68,6 +68,7 @@ class Visit:
         self.request = request
         self.cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
         self.sid: str | None = None
+        self.was_known = False
         self.now = time.time()
         request.session_ended = None  # type: ignore[attr-defined]
 
@@ -79,13 +80,14 @@ class Visit:
             return False
         if look.record.policy.tab_close_grace is not None and is_deliberate(self.request):
             return False
-        self.sid, self.now = look.record.sid, look.now
+        self.sid, self.now, self.was_known = look.record.sid, look.now, True
         return True
 
     @property
     def has_more_to_do(self) -> bool:
-        """Whether the session was used at all, by the view or before it."""
-        return bool(self.request.session.accessed)
+        """Whether the session was used at all, by the view or before it, or is going to be saved."""
+        is_saved = settings.SESSION_SAVE_EVERY_REQUEST and self.sid is not None
+        return is_saved or bool(self.request.session.accessed)
 
     def begin(self) -> HttpResponse | None:
         """Look at the session, count the request, refuse an ended session; return a 503 or nothing."""
@@ -176,12 +178,19 @@ class Visit:
         session = self.request.session
         sid = session.get(engine.SID_KEY)
         if self.sid is not None and sid != self.sid:
-            monitor.end(self.sid, EndReason.LOGOUT)
+            if not self._came_too_late(self.sid):
+                monitor.end(self.sid, EndReason.LOGOUT)
         elif sid is not None and (session.modified or settings.SESSION_SAVE_EVERY_REQUEST):
             return self._follow_save(sid, response)
         return response
 
     def _follow_save(self, sid: str, response: HttpResponseBase) -> HttpResponseBase:
+        session = self.request.session
+        look = None if session.modified else looks.recall(self.cookie)
+        if look is not None:
+            # Only its expiry is new; an end would have dropped the look.
+            self._note_save(look.record, look.now)
+            return response
         # Django is about to save. A session that ended meanwhile must neither be revived by that, nor answer
         # the bare 400 that Django gives when the row is gone.
         found = monitor.admit(sid, counts=False)
@@ -189,5 +198,20 @@ class Visit:
             self._refuse(found.ended or EndReason.UNKNOWN)
             ended: SessionEnded = self.request.session_ended  # type: ignore[attr-defined]
             return answers.login_needed(self.request, ended, found.now)
-        monitor.note_save(found.record, found.now, self.request.session)
+        self._note_save(found.record, found.now)
         return response
+
+    def _note_save(self, record: Record, now: float) -> None:
+        if monitor.note_save(record, now, self.request.session):
+            looks.forget([record.sid])
+
+    def _came_too_late(self, sid: str) -> bool:
+        """Say whether the view had a session without us since its key was cycled by another request.
+
+        Only where nobody looked into the session before the view did; else it was the view that left it.
+        """
+        if not self.was_known:
+            return False
+        record = monitor.look(sid)[1]
+        key = "" if record is None else record.session_key
+        return not self.request.session.modified or key not in ("", self.cookie)

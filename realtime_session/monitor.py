@@ -120,20 +120,29 @@ def settle(record: Record) -> None:
     get_store().finish(record.sid)
 
 
-def note_save(record: Record, now: float, session: SessionBase) -> None:
-    """Note what is new in a Django session that is about to be saved: its key, its age, its own expiry."""
+def note_save(record: Record, now: float, session: SessionBase) -> bool:
+    """Note what is new in a Django session that is about to be saved: its key, its age, its own expiry.
+
+    Says whether there was anything.
+    """
     key, credentials = engine.revocable_key(session), engine.credentials_of(session)
+    expiry = engine.expiry_of(session)
+    has_other_expiry = _differs(expiry, record, now)
+    has_other_key = (key, credentials) != (record.session_key, record.credentials)
     is_old = abs(now - record.saved_at) > record.cookie_age / 4
-    if is_old or (key, credentials) != (record.session_key, record.credentials):
-        get_store().bind(record.sid, key, float(session.get_expiry_age()), credentials)
-    idle_cap, fixed_end_in = engine.expiry_of(session)
-    if (idle_cap, fixed_end_in is None) != (record.idle_cap, record.fixed_end_at is None) or (
-        fixed_end_in is not None
-        and record.fixed_end_at is not None
-        and abs(now + fixed_end_in - record.fixed_end_at) > 1
-    ):
-        get_store().set_expiry(record.sid, idle_cap, fixed_end_in)
+    if is_old or has_other_key or has_other_expiry:
+        get_store().bind(record.sid, key, engine.lifetime_of(session), credentials)
+    if has_other_expiry:
+        get_store().set_expiry(record.sid, *expiry)
         nudge(record.sid)
+    return is_old or has_other_key or has_other_expiry
+
+
+def _differs(expiry: engine.Expiry, record: Record, now: float) -> bool:
+    if expiry.fixed_end_in is None or record.fixed_end_at is None:
+        return (expiry.idle_cap, expiry.fixed_end_in) != (record.idle_cap, record.fixed_end_at)
+    # How far away an end is has been told by two clocks, one after the other.
+    return abs(now + expiry.fixed_end_in - record.fixed_end_at) > 2
 
 
 def nudge(sid: str) -> None:

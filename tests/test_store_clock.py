@@ -27,7 +27,7 @@ class World:
         self.store += seconds
 
     def asks(self, before=0.0, after=0.0):
-        """Ask the store, whose look at its clock is so many seconds after the question and before the answer."""
+        """Ask the store; it looks at its clock so long after the question and before the answer."""
         asked_at = self.loop
         self.passes(before)
         now = self.store

@@ -91,6 +91,12 @@ def end(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ended")
 
 
+def end_elsewhere(request: HttpRequest) -> HttpResponse:
+    """Leaves its own session alone, which ends meanwhile."""
+    monitor.end_session(request.GET["sid"])
+    return HttpResponse("done")
+
+
 def end_and_fail(request: HttpRequest) -> HttpResponse:
     monitor.end_session(request)
     raise RuntimeError("the view fails")
