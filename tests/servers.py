@@ -39,9 +39,9 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def prepare(scratch: Path) -> None:
+def prepare(scratch: Path, settings: str = "tests.settings") -> None:
     """Make the database in ``scratch``, with its users."""
-    environment = _environment(scratch, {})
+    environment = _environment(scratch, {}) | {"DJANGO_SETTINGS_MODULE": settings}
     for arguments in (["migrate", "-v0", "--run-syncdb"], ["shell", "-v0", "-c", CREATE_USERS]):
         command = [sys.executable, "-m", "django", *arguments]
         subprocess.run(command, env=environment, cwd=ROOT, check=True)

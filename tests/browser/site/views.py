@@ -45,6 +45,11 @@ def headless(request: HttpRequest) -> HttpResponse:
     return render(request, "headless.html")
 
 
+@login_required
+def bare(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("<!doctype html><title>Bare</title><h1>Confidential</h1>")
+
+
 def public(request: HttpRequest) -> HttpResponse:
     return HttpResponse("<!doctype html><title>Public</title>")
 
@@ -65,6 +70,7 @@ urlpatterns = [
     path("public/", public, name="public"),
     path("page/", page, {"logout_url": "/leave/"}, name="page"),
     path("nonce/", page, name="nonce"),
+    path("bare/", bare),
     path("headless/", headless, name="headless"),
     path("session/", include("realtime_session.urls")),
     path("static/<path:path>", serve, {"document_root": settings.STATIC_ROOT}),
