@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test matrix lint bench docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
@@ -20,6 +20,11 @@ test: $(VENV)/.development ## Run the whole test suite and measure its coverage
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+matrix: $(VENV)/.development ## Run the quick tests on each Python on PATH and each Django; TESTS=tests for all
+	@$(BIN)/python -m pip install --quiet --group matrix
+	@$(BIN)/python -m tests.system
+	$(BIN)/nox $(if $(TESTS),-- $(TESTS))
+
 lint: $(VENV)/.development ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -33,7 +38,7 @@ docs: $(VENV)/.development ## Write anew what the documentation repeats of the c
 
 clean: ## Remove all that the other targets made
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* demo_site/var
-	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .hypothesis .mypy_cache .nox .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is what `venv` installs last: an interrupted run is taken up again.

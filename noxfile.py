@@ -1,0 +1,38 @@
+"""The suite on every Python and Django that the package supports: ``make matrix``.
+
+nox takes the interpreters that it finds on ``PATH``, and passes over those that are not there. By itself it
+runs what neither starts a server nor a browser; what follows ``--`` is given to pytest, ``tests`` for all.
+"""
+
+import nox
+
+PYTHONS = {"3.11": ["5.2"], "3.12": ["5.2", "6.0", "6.1"], "3.13": ["5.2", "6.0", "6.1"]}
+SLOW = [
+    "browser",
+    "coexistence",
+    "test_closing.py",
+    "test_databases.py",
+    "test_demo.py",
+    "test_engines.py",
+    "test_packaging.py",
+    "test_readme.py",
+    "test_servers.py",
+]
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "venv"
+nox.options.error_on_missing_interpreters = False
+
+
+@nox.session
+@nox.parametrize(
+    ("python", "django"),
+    [(python, django) for python, djangos in PYTHONS.items() for django in djangos],
+)
+def tests(session: nox.Session, django: str) -> None:
+    """Run the tests on one Python and one Django."""
+    group = nox.project.dependency_groups(nox.project.load_toml(), "test")
+    session.install("--editable", ".", f"Django~={django}.0", *group)
+    session.run("python", "-c", "import django; print('Django', django.__version__)")
+    quick = [f"--ignore=tests/{name}" for name in SLOW]
+    session.run("pytest", "--quiet", *(session.posargs or quick))
