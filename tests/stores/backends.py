@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management import call_command
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from realtime_session.models import MonitoredSession, TabPresence
 from realtime_session.stores.base import BaseStore
@@ -88,6 +89,11 @@ def migrated(prefix: str, databases: Databases) -> Iterator[ORMBackend]:
         call_command("migrate", "realtime_session", database=alias, verbosity=0)
         yield ORMBackend(alias)
     finally:
-        connections[alias].close()
+        close_for_good(alias)
         del connections[alias]
         del connections.settings[alias]
+
+
+def close_for_good(alias: str) -> None:
+    """Close this thread's connection; Django's own close leaves a database in memory open."""
+    BaseDatabaseWrapper.close(connections[alias])

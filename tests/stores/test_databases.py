@@ -20,7 +20,7 @@ from realtime_session.policy import EndReason
 from realtime_session.stores import StoreUnavailable
 from realtime_session.stores.orm import ORMStore
 
-from .backends import mariadb, migrated, postgres, sqlite
+from .backends import close_for_good, mariadb, migrated, postgres, sqlite
 from .records import record, sid
 
 PATIENCE = 20
@@ -231,7 +231,7 @@ class TestDatabaseThatIsGone:
                     MonitoredSession.objects.using(backend.alias).update(session_key="x")
                     locked.set()
                     release.wait(PATIENCE)
-                connections.close_all()
+                close_for_good(backend.alias)
 
             thread = threading.Thread(target=lock)
             thread.start()
