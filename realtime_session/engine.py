@@ -4,13 +4,19 @@ Nothing here saves a session. Saving from outside a request would overwrite what
 meanwhile, and engines with columns of their own would lose them.
 """
 
+import time
+from collections.abc import Callable
 from importlib import import_module
 from typing import NamedTuple
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.contrib.sessions.backends.cache import SessionStore as CacheStore
+from django.contrib.sessions.backends.cached_db import SessionStore as CachedDatabaseStore
+from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookieStore
+from django.core.cache.backends.base import BaseCache
 
 SID_KEY = "_realtime_session_sid"
 """Where the Django session's data keep the sid. ``cycle_key`` keeps it, ``flush`` loses it."""
@@ -81,7 +87,8 @@ def expiry_of(session: SessionBase) -> Expiry:
         return Expiry(None, None)
     if isinstance(value, (int, float)):
         return Expiry(float(value), None)
-    return Expiry(None, float(session.get_expiry_age()))
+    # Not ``get_expiry_age``, which cuts off the fraction of a second.
+    return Expiry(None, session.get_expiry_date().timestamp() - time.time())
 
 
 def lifetime_of(session: SessionBase) -> float:
@@ -91,6 +98,61 @@ def lifetime_of(session: SessionBase) -> float:
         # Which it reads whatever ``set_expiry`` said.
         return min(lifetime, float(settings.SESSION_COOKIE_AGE))
     return lifetime
+
+
+def renew(session: SessionBase) -> None:
+    """Have Django, at the end of the request, send the cookie again and let the session last longer.
+
+    Where the engine is Django's database or cache, the data are not written anew: that would undo what
+    another request writes meanwhile.
+    """
+    if not session.modified:
+        session.modified = True
+
+        def attempt(save: Callable[[], None]) -> None:
+            if not _prolong(session):
+                save()
+
+        _replace_save(session, attempt)
+
+
+def _prolong(session: SessionBase) -> bool:
+    """Move the session's expiry without its data; say whether that is possible."""
+    if isinstance(session, DatabaseStore):
+        rows = session.get_model_class().objects.filter(session_key=session.session_key)
+        if not rows.update(expire_date=session.get_expiry_date()):
+            raise UpdateError
+        if isinstance(session, CachedDatabaseStore):
+            _cache_of(session).touch(session.cache_key, session.get_expiry_age())
+        return True
+    if isinstance(session, CacheStore):
+        if not _cache_of(session).touch(session.cache_key, session.get_expiry_age()):
+            raise UpdateError
+        return True
+    return False
+
+
+def _cache_of(session: CacheStore | CachedDatabaseStore) -> BaseCache:
+    cache: BaseCache = session._cache  # type: ignore[union-attr]  # unknown to the stubs
+    return cache
+
+
+def spare_ended(session: SessionBase, has_ended: Callable[[], bool]) -> None:
+    """Let Django's save pass if the session is gone because it has just ended: it would answer a bare 400."""
+
+    def attempt(save: Callable[[], None]) -> None:
+        try:
+            save()
+        except UpdateError:
+            if not has_ended():
+                raise
+
+    _replace_save(session, attempt)
+
+
+def _replace_save(session: SessionBase, attempt: Callable[[Callable[[], None]], None]) -> None:
+    save = session.save
+    session.save = lambda: attempt(save)  # type: ignore[method-assign,assignment,misc]
 
 
 def delete(session_key: str) -> None:

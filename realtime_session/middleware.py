@@ -204,6 +204,7 @@ class Visit:
     def _note_save(self, record: Record, now: float) -> None:
         if monitor.note_save(record, now, self.request.session):
             looks.forget([record.sid])
+        engine.spare_ended(self.request.session, lambda: monitor.has_ended(record.sid))
 
     def _came_too_late(self, sid: str) -> bool:
         """Say whether the view had a session without us since its key was cycled by another request.

@@ -32,6 +32,12 @@ def look(sid: str) -> tuple[float, Record | None]:
     return now, records.get(sid)
 
 
+def has_ended(sid: str) -> bool:
+    """Say whether a session is over, or its record gone."""
+    now, record = look(sid)
+    return record is None or evaluate(record, now).phase is Phase.ENDED
+
+
 def touch(sid: str, *, extend: bool = False, page: bool = False) -> tuple[float, Record | None]:
     """Note activity in this very moment; return the store's now and the record as it is thereafter.
 

@@ -10,7 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_GET, require_POST
 
-from . import answers, monitor, presenter
+from . import answers, engine, monitor, presenter
 from .decorators import passive
 from .local_session import unavailable
 from .policy import EndReason, Record, evaluate
@@ -71,5 +71,5 @@ def extend(request: HttpRequest, record: Record, now: float) -> HttpResponse:
 @_for_live_session(extend=False)
 def refresh(request: HttpRequest, record: Record, now: float) -> HttpResponse:
     """Have Django save its session and send its cookie again; no activity; answers 204."""
-    request.session.modified = True
+    engine.renew(request.session)
     return HttpResponse(status=204)
