@@ -24,6 +24,8 @@ urlpatterns = [
     path("change-password/", views.change_password),
     path("exists/", views.exists),
     path("set-expiry/", views.set_expiry),
+    path("login-with-expiry/", views.login_with_expiry),
+    path("apply-policy/", views.apply_policy),
     path("slow-write/", views.slow_write),
     path("cycle/", views.cycle),
     path("end/", views.end),

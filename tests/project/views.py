@@ -15,6 +15,7 @@ from django.views.decorators.cache import cache_control
 from realtime_session import hub, monitor
 from realtime_session.decorators import passive
 from realtime_session.engine import session_class
+from realtime_session.policy import PRESETS, Policy
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -115,10 +116,35 @@ def exists(request: HttpRequest) -> HttpResponse:
 
 
 def set_expiry(request: HttpRequest) -> HttpResponse:
-    seconds = float(request.GET["seconds"])
-    as_an_end = timezone.now() + timedelta(seconds=seconds)
-    request.session.set_expiry(as_an_end if "end" in request.GET else int(seconds))
+    """Sets the session's expiry: to ``seconds``, as what ``as`` says, or back to what is usual."""
+    as_what, seconds = request.GET.get("as"), float(request.GET.get("seconds", 0))
+    if as_what == "datetime":
+        request.session.set_expiry(timezone.now() + timedelta(seconds=seconds))
+    elif as_what == "timedelta":
+        request.session.set_expiry(timedelta(seconds=seconds))
+    else:
+        request.session.set_expiry(int(seconds) if "seconds" in request.GET else None)
     return HttpResponse("set")
+
+
+def login_with_expiry(request: HttpRequest) -> HttpResponse:
+    login(request, get_user_model().objects.get(username="anna"), BACKEND)
+    return set_expiry(request)
+
+
+def policy_of(request: HttpRequest) -> Policy:
+    """A project's own: anna works with what is dear."""
+    if request.user.get_username() == "anna":
+        return Policy(idle_timeout=3, warn_before=1)
+    return PRESETS["nist_aal3"]
+
+
+@passive
+def apply_policy(request: HttpRequest) -> HttpResponse:
+    """Gives the session another policy while it runs."""
+    idle_timeout, warn_before = float(request.GET["idle"]), float(request.GET["warn"])
+    policy = Policy(idle_timeout=idle_timeout, warn_before=warn_before)
+    return HttpResponse(str(monitor.apply_policy(request, policy)))
 
 
 def slow_write(request: HttpRequest) -> HttpResponse:
