@@ -123,8 +123,8 @@ def test_rest_framework_serves_live_sessions(serve: Serve) -> None:
 
 def test_the_admin_leads_where_it_always_leads(serve: Serve) -> None:
     server = serve(**SHORT)
-    browser, stranger = ended(server), server.browser()
     for page in ("/admin/?o=1", "/admin/auth/user/?o=1"):
+        browser, stranger = ended(server), server.browser()
         location = stranger.http.get(page).headers["Location"]
         assert browser.http.get(page).headers["Location"] == location
     assert "no activity for a while" in browser.http.get("/admin/login/").text
