@@ -5,6 +5,7 @@ doubled or late. Inside the process it is a function call; between processes it 
 of the channel layer, which each process joins with a single channel.
 """
 
+import asyncio
 import logging
 import os
 import secrets
@@ -19,6 +20,8 @@ from . import conf
 logger = logging.getLogger(__name__)
 
 GROUP = "realtime-session"
+SEND_TIMEOUT = 2.0
+"""Seconds for which a request may wait for a channel layer that does not answer."""
 _token = secrets.token_hex(8)
 
 
@@ -57,21 +60,25 @@ def nudge(sids: Iterable[str]) -> None:
     """Nudge this process, and the others; callable from any thread. Never raises."""
     wanted = list(sids)
     tell_this_process(wanted)
-    if _relays:
-        _relays[0].relay(wanted)
-        return
-    layer = crossing_layer()
-    if layer is None:
+    for relay in tuple(_relays):
+        relay.relay(wanted)
         return
     try:
-        async_to_sync(layer.group_send)(GROUP, message(wanted))
+        layer = crossing_layer()
+        if layer is not None:
+            async_to_sync(_send)(layer, wanted)
     except Exception:
         logger.warning("A nudge was not sent; other processes look by themselves.", exc_info=True)
 
 
+async def _send(layer: Any, sids: list[str]) -> None:
+    async with asyncio.timeout(SEND_TIMEOUT):
+        await layer.group_send(GROUP, message(sids))
+
+
 def tell_this_process(sids: list[str]) -> None:
     """Pass a nudge to the listeners of this process."""
-    for listener in _listeners:
+    for listener in tuple(_listeners):
         listener(sids)
 
 

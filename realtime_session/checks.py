@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import apps
 from django.conf import settings
@@ -111,6 +112,23 @@ def check_surroundings(**kwargs: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+@register(Tags.security)
+def check_cookie_path(**kwargs: Any) -> list[CheckMessage]:
+    """W004: a socket that does not get the session cookie is nobody's."""
+    if not _wants_sockets():
+        return []
+    path = urlsplit(conf.current().websocket_url or "").path
+    if path.startswith(settings.SESSION_COOKIE_PATH):
+        return []
+    return [
+        Warning(
+            f"SESSION_COOKIE_PATH does not cover {conf.SETTING}['WEBSOCKET_URL'].",
+            hint="Browsers would not send the session cookie there: mount the socket below that path.",
+            id="realtime_session.W004",
+        )
+    ]
 
 
 def _wants_sockets() -> bool:

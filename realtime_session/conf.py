@@ -179,6 +179,8 @@ def _patterns(value: Any) -> tuple[re.Pattern[str], ...]:
 
 
 def _store(value: Any) -> StoreSetting:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{value!r} is not a dictionary")
     unknown = set(value) - {"BACKEND", "OPTIONS"}
     if unknown:
         raise ValueError(f"unknown key {min(unknown)!r}")

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from . import presenter, protocol
 from .handshake import Handshake
 from .hub import Hub, TooManyTabsError
-from .local_session import unavailable
+from .local_session import expired, unavailable
 from .policy import EndReason
 from .protocol import (
     MAX_BAD_MESSAGES,
@@ -83,7 +83,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
             await self._to_client({"type": "websocket.close"})
             raise StopConsumer
         await self.accept(handshake.subprotocol)
-        self.tab.language = handshake.language
+        self.tab.language, self.tab.script_name = handshake.language, handshake.script_name
         if not handshake.has_common_subprotocol:
             self.tab.close(CloseCode.NO_COMMON_SUBPROTOCOL)
         else:
@@ -94,6 +94,10 @@ class SessionConsumer(AsyncWebsocketConsumer):
         await self._to_client({"type": "websocket.accept", "subprotocol": subprotocol})
 
     async def _sign_in(self, session_key: str) -> None:
+        with self.hub.arriving(self.tab):
+            await self._find_and_join(session_key)
+
+    async def _find_and_join(self, session_key: str) -> None:
         try:
             found, reason = await self._find(session_key)
         except Exception as error:
@@ -106,7 +110,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
             self._join(found)
             return
         if reason is not None:
-            self.tab.push(presenter.expired(reason, self.hub.store.now(), self.tab.language))
+            self.tab.push(expired(self.tab, reason, self.hub.store.now()))
         self.tab.close(CloseCode.NOT_SIGNED_IN)
 
     async def _find(self, session_key: str) -> tuple[Found | None, EndReason | None]:

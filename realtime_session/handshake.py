@@ -1,5 +1,6 @@
 """What a socket's handshake says: where it comes from, whose cookie it has, which language it wants."""
 
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,14 +10,15 @@ from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
+from django.middleware.locale import LocaleMiddleware
 from django.utils.http import is_same_domain
+from django.utils.module_loading import import_string
 from django.utils.translation import get_language, get_language_from_request
 
 from . import conf
 from .protocol import SUBPROTOCOL
 
 Scope = dict[str, Any]
-_LOCALE_MIDDLEWARE = "django.middleware.locale.LocaleMiddleware"
 
 
 class Handshake:
@@ -50,9 +52,14 @@ class Handshake:
     @property
     def language(self) -> str:
         """The language in which the project would answer this browser's requests."""
-        if _LOCALE_MIDDLEWARE in settings.MIDDLEWARE:
+        if any(_is_locale_middleware(name) for name in settings.MIDDLEWARE):
             return get_language_from_request(self._request)
         return get_language() or settings.LANGUAGE_CODE
+
+    @property
+    def script_name(self) -> str:
+        """The path at which the project is mounted, without a slash at its end."""
+        return str(self._request.META.get("SCRIPT_NAME") or "").rstrip("/")
 
     @property
     def subprotocol(self) -> str | None:
@@ -66,6 +73,12 @@ class Handshake:
     def has_common_subprotocol(self) -> bool:
         """Whether the client speaks this version, or takes what it gets."""
         return not self._offered or SUBPROTOCOL in self._offered
+
+
+@lru_cache
+def _is_locale_middleware(name: str) -> bool:
+    found = import_string(name)
+    return isinstance(found, type) and issubclass(found, LocaleMiddleware)
 
 
 class _OriginCheck(CsrfViewMiddleware):

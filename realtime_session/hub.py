@@ -5,6 +5,8 @@ ASGI lifespan. It schedules one look per session; what the look finds is pushed 
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from . import bus, conf
 from .identity import Identities
@@ -39,19 +41,24 @@ class Hub:
         self._loop = loop
         self._sessions: dict[str, LocalSession] = {}
         self._sockets = 0
+        self._stopper: asyncio.Task[None] | None = None
+        self._arriving: dict[Tab, set[str]] = {}
         self._threads = DatabaseThreads(THREADS, "realtime-session-database")
         self._scheduler = Scheduler(loop, self._want_looks)
         self.identities = Identities()
         self.store = StoreCalls(self, self._threads)
         self._revalidator = Revalidator(self.identities, self.store, self._records)
-        self._presence = Presence(self._held, self.store.want_end_if_due, self._stop_soon)
+        self._presence = Presence(
+            self._held, self._want_looks, self.store.want_end_if_due, self._stop_if_idle
+        )
+        # Stopped in the other order: the link last, to send the nudges of what is written then.
         self._parts = (
+            Link(self._want_looks, self._want_all_looks),
             self.identities,
             self.store,
             self._presence,
             self._revalidator,
             Sweeper(self._threads.run),
-            Link(self._want_looks, self._want_all_looks),
         )
 
     @classmethod
@@ -78,18 +85,19 @@ class Hub:
                 grace = session.record.policy.tab_close_grace
                 if grace is not None and not comes_back:
                     self._presence.went(tab.sid, grace)
-        await tab.drop()
         self._sockets -= 1
-        await self._stop_if_idle()
+        try:
+            await tab.drop()
+        finally:
+            self._stop_if_idle()
+            if self._stopper is not None:
+                # Shielded: the server may cancel the socket that went last, but not what it leaves to do.
+                await asyncio.shield(self._stopper)
 
-    async def _stop_if_idle(self) -> None:
+    def _stop_if_idle(self) -> None:
         if not self._sockets and not self._presence.is_waiting and _hubs.get(self._loop) is self:
             del _hubs[self._loop]
-            await self._stop()
-
-    def _stop_soon(self) -> None:
-        # Somebody has to own the task until it is done.
-        self._stopper = self._loop.create_task(self._stop_if_idle(), name="realtime-session-stop")
+            self._stopper = self._loop.create_task(self._stop(), name="realtime-session-stop")
 
     def _start(self) -> None:
         for part in self._parts:
@@ -108,6 +116,15 @@ class Hub:
         """How many tabs this process holds on this loop."""
         return sum(len(session.tabs) for session in self._sessions.values())
 
+    @contextmanager
+    def arriving(self, tab: Tab) -> Iterator[None]:
+        """While a tab's session is looked for, keep the nudges that it would miss."""
+        self._arriving[tab] = set()
+        try:
+            yield
+        finally:
+            del self._arriving[tab]
+
     def join(self, tab: Tab, found: Found) -> None:
         """Take in a tab of a live session that was just found. Raises TooManyTabsError."""
         sid = found.record.sid
@@ -119,6 +136,8 @@ class Hub:
         self.looked(found)
         tab.sid = sid
         session.tabs.append(tab)
+        if sid in self._arriving.get(tab, ()):
+            self.store.want_look(sid)
         if found.record.policy.tab_close_grace is not None:
             self._presence.came(sid)
 
@@ -158,6 +177,9 @@ class Hub:
         if session is None:
             return
         if found.is_live:
+            if record.closing_at is not None and session.tabs:
+                # This process stood still, and its lease ran out.
+                self._presence.came(record.sid)
             session.update(record, status, now)
             self._arm(session, found)
         elif found.is_due:
@@ -195,6 +217,8 @@ class Hub:
         return [session.record for session in self._sessions.values()]
 
     def _want_looks(self, sids: list[str]) -> None:
+        for missed in self._arriving.values():
+            missed.update(sids)
         for sid in sids:
             if sid in self._sessions:
                 self.store.want_look(sid)

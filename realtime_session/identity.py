@@ -21,6 +21,7 @@ from django.contrib.auth import (
 )
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.sessions.backends.db import SessionStore as DatabaseSession
+from django.core.exceptions import ValidationError
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -178,7 +179,7 @@ def _users_of(sessions: Iterable[SessionData]) -> dict[tuple[str, str], Any]:
 def _users_from(backend: Any, ids: Iterable[str]) -> Iterator[tuple[str, Any]]:
     """Yield those users whom the backend knows and lets in, by their ids as sessions have them."""
     model = get_user_model()
-    keys = {id: model._meta.pk.to_python(id) for id in ids}
+    keys = {id: key for id in ids if (key := _key_of(model, id)) is not None}
     if type(backend).get_user is not ModelBackend.get_user:
         yield from ((id, backend.get_user(key)) for id, key in keys.items())
         return
@@ -186,6 +187,14 @@ def _users_from(backend: Any, ids: Iterable[str]) -> Iterator[tuple[str, Any]]:
     for id, key in keys.items():
         if key in users and backend.user_can_authenticate(users[key]):
             yield id, users[key]
+
+
+def _key_of(model: Any, id: str) -> Any:
+    try:
+        return model._meta.pk.to_python(id)
+    except ValidationError:
+        # Of another user model, say: nobody, and no reason to fail for the others.
+        return None
 
 
 def _hash_matches(user: Any, session_hash: str) -> bool:

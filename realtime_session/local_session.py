@@ -6,7 +6,7 @@ from msgspec import UNSET, UnsetType
 
 from . import presenter
 from .policy import EndReason, Phase, Record, Status
-from .protocol import CloseCode, Error, Refresh, ServerMessage
+from .protocol import CloseCode, Error, Expired, Refresh, ServerMessage
 from .tab import Tab
 
 REFRESH_RETRY = 5.0
@@ -49,7 +49,7 @@ class LocalSession:
 
     def expire(self, reason: EndReason, now: float) -> None:
         """Push the end and close the sockets."""
-        self._push(lambda tab: presenter.expired(reason, now, tab.language))
+        self._push(lambda tab: expired(tab, reason, now))
         for tab in self.tabs:
             tab.close(CloseCode.ENDED)
 
@@ -70,18 +70,26 @@ class LocalSession:
         is_asked = self._asked_at > record.saved_at and abs(now - self._asked_at) < retry_in
         if not half_gone or record.fixed_end_at is not None or is_asked:
             return
-        url = presenter.refresh_url()
-        if url is not None and self.tabs:
+        # Another tab's turn next time: this one may be frozen.
+        self.tabs.append(self.tabs.pop(0))
+        tab = self.tabs[-1]
+        with presenter.in_place_of_request(tab.language, tab.script_name):
+            url = presenter.refresh_url()
+        if url is not None:
             self._asked_at = now
-            # Another tab's turn next time: this one may be frozen.
-            self.tabs.append(self.tabs.pop(0))
-            self.tabs[-1].push(Refresh(at=now, url=url))
+            tab.push(Refresh(at=now, url=url))
 
     def _push(
         self, message_for: Callable[[Tab], ServerMessage], tabs: list[Tab] | None = None
     ) -> None:
         for tab in list(self.tabs) if tabs is None else tabs:
             tab.push(message_for(tab))
+
+
+def expired(tab: Tab, reason: EndReason, now: float) -> Expired:
+    """Return the end as this tab is to hear it."""
+    with presenter.in_place_of_request(tab.language, tab.script_name):
+        return presenter.expired(reason, now)
 
 
 def unavailable(now: float, id: str | UnsetType = UNSET) -> Error:

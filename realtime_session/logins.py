@@ -1,18 +1,35 @@
 """How a session comes to be monitored: at a login, or at the first request of one logged in before."""
 
+import logging
 import secrets
 from typing import Any
 
-from django.contrib.auth.signals import user_logged_in
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
 
 from . import conf, engine, monitor
-from .policy import Policy, Record
+from .policy import EndReason, Policy, Record
 from .signals import session_started
-from .stores import get_store
+from .stores import StoreUnavailable, get_store
+
+logger = logging.getLogger(__name__)
+
+SID_LENGTH = 32
+"""Hexadecimal digits: 128 bits, which nobody can guess (OWASP asks for 64)."""
 
 
-def begin(request: HttpRequest) -> Record:
+def adopt(request: HttpRequest) -> Record:
+    """Monitor a session from before the app was installed, from its first request on.
+
+    Two first requests at once make one record, since both derive the same sid from the session's key; else
+    the one that loses its sid to the other's save would end later, and take the Django session with it.
+    """
+    key = request.session.session_key or ""
+    return begin(request, salted_hmac("realtime_session.sid", key).hexdigest()[:SID_LENGTH])
+
+
+def begin(request: HttpRequest, sid: str | None = None) -> Record:
     """Monitor the request's logged-in session from now on, or anew after another full login in it.
 
     Puts the sid into the Django session, which the caller's response is to save.
@@ -21,11 +38,11 @@ def begin(request: HttpRequest) -> Record:
     if session.session_key is None:
         # After a flush, as when somebody logs in over another user's session.
         session.cycle_key()
-    draft = _draft(request, session.get(engine.SID_KEY) or secrets.token_hex(16))
+    draft = _draft(request, session.get(engine.SID_KEY) or sid or _new_sid())
     record = get_store().open(draft, as_of=0.0)
     while record is None:
         # That sid has ended: what has ended stays so, and the new login gets an id of its own.
-        draft = _draft(request, secrets.token_hex(16))
+        draft = _draft(request, _new_sid())
         record = get_store().open(draft, as_of=0.0)
     if session.get(engine.SID_KEY) == record.sid:
         monitor.nudge(record.sid)
@@ -34,6 +51,10 @@ def begin(request: HttpRequest) -> Record:
     started = record
     get_store().on_commit(lambda: _tell(started))
     return record
+
+
+def _new_sid() -> str:
+    return secrets.token_hex(SID_LENGTH // 2)
 
 
 def _tell(started: Record) -> None:
@@ -73,12 +94,38 @@ def _policy_for(request: HttpRequest) -> Policy:
 
 
 def _begin_at_login(sender: Any, request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
-    # Channels logs in without a request: such a session is taken up at its first request.
-    if request is not None and hasattr(request, "session"):
-        if not hasattr(request, "user"):
-            # As with the test client's force_login; a project's POLICY may want to see who it is.
-            request.user = user
+    if request is None or not _is_login_of(user, request):
+        return
+    if not hasattr(request, "user"):
+        # As with the test client's force_login; a project's POLICY may want to see who it is.
+        request.user = user
+    try:
         begin(request)
+    except StoreUnavailable:
+        if conf.current().on_store_error == "deny":
+            raise
+        logger.exception("The store did not answer a login: its next request will be monitored.")
+
+
+def _is_login_of(user: Any, request: HttpRequest) -> bool:
+    """Say whether this was ``login()`` into the request's session, and not a token's login, say.
+
+    Channels logs in without a request: such a session is taken up at its first request.
+    """
+    session = getattr(request, "session", None)
+    if session is None or not session.modified or not engine.is_logged_in(session):
+        return False
+    return engine.user_id_of(session) == str(user._meta.pk.value_to_string(user))
+
+
+def _end_at_logout(sender: Any, request: HttpRequest | None, **kwargs: Any) -> None:
+    # Sent before Django empties the session: the last moment at which its sid is known for sure.
+    if request is not None and hasattr(request, "session"):
+        try:
+            monitor.end_session(request, EndReason.LOGOUT)
+        except StoreUnavailable:
+            logger.exception("The store did not answer a logout.")
 
 
 user_logged_in.connect(_begin_at_login, dispatch_uid="realtime_session.begin")
+user_logged_out.connect(_end_at_logout, dispatch_uid="realtime_session.end")

@@ -51,6 +51,10 @@ class SessionMonitorMiddleware:
         visit.keep_from_caches(response)
         return visit.finish(response) if visit.has_more_to_do else response
 
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer 503 where a view, such as that of the login, needed the store."""
+        return _try_again_later() if isinstance(exception, StoreUnavailable) else None
+
     async def _answer(self, visit: "Visit") -> HttpResponseBase:
         # The session and the user are read on the thread on which Django reads them itself.
         refusal = None if visit.is_known else await sync_to_async(visit.begin)()
@@ -87,7 +91,14 @@ class Visit:
     def has_more_to_do(self) -> bool:
         """Whether the session was used at all, by the view or before it, or is going to be saved."""
         is_saved = settings.SESSION_SAVE_EVERY_REQUEST and self.sid is not None
-        return is_saved or bool(self.request.session.accessed)
+        return is_saved or bool(self.request.session.accessed) or self._has_messages
+
+    @property
+    def _has_messages(self) -> bool:
+        """Whether messages are to be stored after us, perhaps in the session."""
+        storage = getattr(self.request, "_messages", None)
+        is_changed = getattr(storage, "added_new", False) or getattr(storage, "used", False)
+        return self.sid is not None and bool(is_changed)
 
     def begin(self) -> HttpResponse | None:
         """Look at the session, count the request, refuse an ended session; return a 503 or nothing."""
@@ -100,17 +111,13 @@ class Visit:
             if sid is not None:
                 self._admit(sid)
             elif engine.is_logged_in(session) and self.request.user.is_authenticated:
-                self.sid = logins.begin(self.request).sid
+                self.sid = logins.adopt(self.request).sid
             else:
                 self._explain_absence()
         except StoreUnavailable:
             logger.exception("The store did not answer a request.")
             if conf.current().on_store_error == "deny":
-                return HttpResponse(
-                    _("The service is not available just now. Please try again."),
-                    status=503,
-                    headers={"Retry-After": str(RETRY_AFTER)},
-                )
+                return _try_again_later()
         return None
 
     def finish(self, response: HttpResponseBase) -> HttpResponseBase:
@@ -140,6 +147,10 @@ class Visit:
             self._refuse(found.ended or EndReason.UNKNOWN)
             return
         self.sid = sid
+        key = engine.revocable_key(self.request.session)
+        if key and key != found.record.session_key:
+            # Changed where we could not see it, such as by a middleware around this one.
+            monitor.bind(sid, self.request.session)
         if self.cookie:
             looks.remember(self.cookie, found.record, found.now, counted=counts)
 
@@ -153,6 +164,7 @@ class Visit:
             return nobody
 
         request.user = nobody
+        request._cached_user = request._acached_user = nobody  # type: ignore[attr-defined]
         request.auser = auser
         ended = SessionEnded(reason, message_for(reason))
         request.session_ended = ended  # type: ignore[attr-defined]
@@ -179,14 +191,23 @@ class Visit:
         sid = session.get(engine.SID_KEY)
         if self.sid is not None and sid != self.sid:
             if not self._came_too_late(self.sid):
-                monitor.end(self.sid, EndReason.LOGOUT)
-        elif sid is not None and (session.modified or settings.SESSION_SAVE_EVERY_REQUEST):
+                monitor.end(self.sid, self._why_left())
+        elif sid is not None and (
+            session.modified or settings.SESSION_SAVE_EVERY_REQUEST or self._has_messages
+        ):
             return self._follow_save(sid, response)
         return response
 
+    def _why_left(self) -> EndReason:
+        """Tell a session that was left from one that Django emptied, as its user has another password."""
+        user = getattr(self.request, "_cached_user", None)
+        is_refused = user is not None and not user.is_authenticated
+        return EndReason.REVOKED if is_refused else EndReason.LOGOUT
+
     def _follow_save(self, sid: str, response: HttpResponseBase) -> HttpResponseBase:
         session = self.request.session
-        look = None if session.modified else looks.recall(self.cookie)
+        is_written = session.modified or self._has_messages
+        look = None if is_written else looks.recall(self.cookie)
         if look is not None:
             # Only its expiry is new; an end would have dropped the look.
             self._note_save(look.record, look.now)
@@ -216,3 +237,11 @@ class Visit:
         record = monitor.look(sid)[1]
         key = "" if record is None else record.session_key
         return not self.request.session.modified or key not in ("", self.cookie)
+
+
+def _try_again_later() -> HttpResponse:
+    return HttpResponse(
+        _("The service is not available just now. Please try again."),
+        status=503,
+        headers={"Retry-After": str(RETRY_AFTER)},
+    )

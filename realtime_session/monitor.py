@@ -22,7 +22,7 @@ from .stores import get_store
 logger = logging.getLogger(__name__)
 
 SWEEP_BATCH = 500
-SETTLE_AFTER = 10.0
+SETTLE_AFTER = 300.0
 """Seconds that the process which ended a session has to settle it, before a sweep does."""
 
 
@@ -137,11 +137,17 @@ def note_save(record: Record, now: float, session: SessionBase) -> bool:
     has_other_key = (key, credentials) != (record.session_key, record.credentials)
     is_old = abs(now - record.saved_at) > record.cookie_age / 4
     if is_old or has_other_key or has_other_expiry:
-        get_store().bind(record.sid, key, engine.lifetime_of(session), credentials)
+        bind(record.sid, session)
     if has_other_expiry:
         get_store().set_expiry(record.sid, *expiry)
         nudge(record.sid)
     return is_old or has_other_key or has_other_expiry
+
+
+def bind(sid: str, session: SessionBase) -> None:
+    """Note the key and the age of a Django session."""
+    key, credentials = engine.revocable_key(session), engine.credentials_of(session)
+    get_store().bind(sid, key, engine.lifetime_of(session), credentials)
 
 
 def _differs(expiry: engine.Expiry, record: Record, now: float) -> bool:

@@ -24,7 +24,12 @@ def is_passive(request: HttpRequest) -> bool:
 def is_deliberate(request: HttpRequest) -> bool:
     """Say whether a request stands for a person who goes on: a page that was opened or a form that was sent.
 
-    What a page fetches by itself is mere activity (Fetch Metadata, ``Sec-Fetch-Mode``). Clients that do
-    not say, such as scripts and old browsers, are taken for a person's: they hear no warning.
+    What a page fetches by itself, or a browser ahead of time, is mere activity: Fetch Metadata say so, and
+    where they are missing, as over plain HTTP, the marks that scripts leave. Clients that leave none are
+    taken for a person's: they hear no warning.
     """
-    return request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+    headers = request.headers
+    if "Sec-Purpose" in headers or headers.get("Sec-Fetch-Mode", "navigate") != "navigate":
+        return False
+    is_script = "HX-Request" in headers or "X-Requested-With" in headers
+    return not is_script and request.accepts("text/html")

@@ -1,10 +1,13 @@
 """What the server says about a record: from facts and clock to messages of the wire protocol."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, cast
 
 from django.conf import settings
 from django.shortcuts import resolve_url
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, get_script_prefix, reverse, set_script_prefix
+from django.utils.translation import override
 from msgspec import UNSET, UnsetType
 
 from . import protocol
@@ -62,14 +65,26 @@ def extended(status: Status, now: float, id: str | UnsetType = UNSET) -> protoco
     )
 
 
-def expired(reason: EndReason, now: float, language: str | None = None) -> protocol.Expired:
+def expired(reason: EndReason, now: float) -> protocol.Expired:
     """Return the ``expired`` of a session that ended for ``reason``."""
     return protocol.Expired(
         at=now,
         reason=reason.value,
-        message=message_for(reason, language),
+        message=message_for(reason),
         redirect=login_url(),
     )
+
+
+@contextmanager
+def in_place_of_request(language: str, script_name: str) -> Iterator[None]:
+    """Speak and make URLs as a request would: in its language, and where the project is mounted."""
+    before = get_script_prefix()
+    set_script_prefix(f"{script_name}/")
+    try:
+        with override(language or None):
+            yield
+    finally:
+        set_script_prefix(before)
 
 
 def login_url() -> str | None:

@@ -68,8 +68,9 @@ class StoreCalls:
         self._looks = Batcher("look", self._look, unavailable=tell)
         self._touches = Batcher("activity", self._touch, delay=ACTIVITY_TICK, unavailable=tell)
         self._extends = Batcher("extend", self._extend, keep=False)
-        self._ends = Batcher("end", self._end, unavailable=tell)
-        self._batchers = self._touches, self._extends, self._ends, self._looks
+        self._ends = Batcher("end", self._end, keep=False)
+        self._due_ends = Batcher("end-due", self._end_if_due, unavailable=tell)
+        self._batchers = self._touches, self._extends, self._ends, self._due_ends, self._looks
 
     def start(self) -> None:
         """Begin to make calls."""
@@ -99,7 +100,7 @@ class StoreCalls:
         """Look at a session now; end it first if it is due."""
         found = await self._looks.ask(sid, None)
         if found is not None and found.is_due:
-            await self._ends.ask(sid, None)
+            await self._due_ends.ask(sid, None)
             found = await self._looks.ask(sid, None)
         return found
 
@@ -122,7 +123,7 @@ class StoreCalls:
 
     def want_end_if_due(self, sid: str) -> None:
         """End a session soon if its deadline has passed in the store."""
-        self._ends.add(sid, None)
+        self._due_ends.add(sid, None)
 
     async def _look(self, batch: dict[str, None]) -> dict[str, Found]:
         asked_at = self._loop.time()
@@ -159,6 +160,9 @@ class StoreCalls:
         for sid in ages.keys() - before.keys():
             self.want_look(sid)
         return found
+
+    async def _end_if_due(self, batch: dict[str, None]) -> dict[str, None]:
+        return await self._end({**batch})
 
     async def _end(self, batch: dict[str, EndReason | None]) -> dict[str, None]:
         for sid, reason in batch.items():

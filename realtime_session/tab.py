@@ -31,12 +31,14 @@ class Tab:
         "awaits_extended",
         "closed",
         "language",
+        "script_name",
         "sid",
     )
 
     def __init__(self, send: Send) -> None:
         self.sid = ""
         self.language = ""
+        self.script_name = ""
         self.closed = False
         self.awaits_extended = False
         """Whether it is about to get an ``extended`` of its own, with the id of its question."""

@@ -30,6 +30,9 @@ def _for_live_session(*, extend: bool) -> Callable[[SessionView], Callable[..., 
                 ended = getattr(request, "session_ended", None)
                 return answers.expired(ended.reason if ended else EndReason.UNKNOWN, time.time())
             try:
+                if not request.user.is_authenticated:
+                    # Deleted, deactivated, or with another password: Django would not let them in.
+                    monitor.end(sid, EndReason.REVOKED)
                 found = monitor.admit(sid, counts=extend, extend=extend)
             except StoreUnavailable:
                 return answers.json_message(unavailable(time.time()), status=503)

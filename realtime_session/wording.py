@@ -1,7 +1,6 @@
 """What people are told when a session ended, by reason."""
 
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import override
 
 from .policy import EndReason
 
@@ -15,9 +14,6 @@ MESSAGES = {
 }
 
 
-def message_for(reason: EndReason, language: str | None = None) -> str:
-    """Return the message for people, in ``language`` or (None) in the one that is active."""
-    if language is None:
-        return str(MESSAGES[reason])
-    with override(language):
-        return str(MESSAGES[reason])
+def message_for(reason: EndReason) -> str:
+    """Return the message for people, in the language that is active."""
+    return str(MESSAGES[reason])

@@ -119,7 +119,9 @@ class ORMStore(BaseStore):
             if due or not records:
                 return due
             for sid, record in records.items():
-                self._rows().filter(sid=sid, ended_at=None).update(due_after=record.deadline_at)
+                # Not if somebody has lowered it meanwhile: it must stay a lower bound.
+                stale = self._rows().filter(sid=sid, ended_at=None, due_after__lte=now)
+                stale.update(due_after=record.deadline_at)
 
     @operation
     def unfinished(self, age: float, limit: int) -> list[Record]:

@@ -21,6 +21,7 @@ urlpatterns = [
     path("again/", views.login_again),
     path("switch/", views.login_as_other),
     path("fail/", views.fail),
+    path("end-and-message/", views.end_and_message),
     path("change-password/", views.change_password),
     path("exists/", views.exists),
     path("set-expiry/", views.set_expiry),

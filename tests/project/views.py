@@ -3,6 +3,7 @@ import threading
 import time
 from datetime import timedelta
 
+from django.contrib import messages
 from django.contrib.auth import get_user_model, login, update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -159,6 +160,12 @@ def change_password(request: HttpRequest) -> HttpResponse:
     request.user.save()
     update_session_auth_hash(request, request.user)
     return HttpResponse("changed")
+
+
+def end_and_message(request: HttpRequest) -> HttpResponse:
+    monitor.end_session(request, "idle")
+    messages.info(request, "Done.")
+    return HttpResponse("done")
 
 
 def fail(request: HttpRequest) -> HttpResponse:
