@@ -3,6 +3,10 @@ import os
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
 
+from tests.project import clock
+
+if "TESTS_CLOCK" in os.environ:
+    clock.install()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 http = get_asgi_application()
 
