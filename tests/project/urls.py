@@ -30,6 +30,7 @@ urlpatterns = [
     path("slow-write/", views.slow_write),
     path("cycle/", views.cycle),
     path("end/", views.end),
+    path("api-of-python/", views.api_of_python),
     path("end-elsewhere/", views.end_elsewhere),
     path("end-and-fail/", views.end_and_fail),
     path("end-and-write/", views.end_and_write),

@@ -93,6 +93,23 @@ def end(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ended")
 
 
+async def api_of_python(request: HttpRequest) -> HttpResponse:
+    """Every call of the API that has an async twin, by it."""
+    user = await request.auser()
+    status = await monitor.aextend_session(request)
+    return JsonResponse(
+        {
+            "sessions": len(await monitor.asessions_for(user)),
+            "extended": status and round(status.expires_in),
+            "applied": await monitor.aapply_policy(request, Policy(idle_timeout=1800)),
+            "others_ended": await monitor.aend_user_sessions(user, keep=request),
+            "ended": await monitor.aend_session(request),
+            "ended_again": await monitor.aend_session(request),
+            "extended_too_late": await monitor.aextend_session(request),
+        }
+    )
+
+
 def end_elsewhere(request: HttpRequest) -> HttpResponse:
     """Leaves its own session alone, which ends meanwhile."""
     monitor.end_session(request.GET["sid"])
