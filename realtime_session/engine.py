@@ -4,6 +4,7 @@ Nothing here saves a session. Saving from outside a request would overwrite what
 meanwhile, and engines with columns of their own would lose them.
 """
 
+import os
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -15,6 +16,7 @@ from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.contrib.sessions.backends.cache import SessionStore as CacheStore
 from django.contrib.sessions.backends.cached_db import SessionStore as CachedDatabaseStore
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+from django.contrib.sessions.backends.file import SessionStore as FileStore
 from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookieStore
 from django.core.cache.backends.base import BaseCache
 
@@ -103,7 +105,7 @@ def lifetime_of(session: SessionBase) -> float:
 def renew(session: SessionBase) -> None:
     """Have Django, at the end of the request, send the cookie again and let the session last longer.
 
-    Where the engine is Django's database or cache, the data are not written anew: that would undo what
+    An engine of Django's, or one made from it, does not write the data anew: that would undo what
     another request writes meanwhile.
     """
     if not session.modified:
@@ -128,6 +130,12 @@ def _prolong(session: SessionBase) -> bool:
     if isinstance(session, CacheStore):
         if not _cache_of(session).touch(session.cache_key, session.get_expiry_age()):
             raise UpdateError
+        return True
+    if isinstance(session, FileStore):
+        try:
+            os.utime(session._key_to_file())  # type: ignore[attr-defined]  # unknown to the stubs
+        except FileNotFoundError:
+            raise UpdateError from None
         return True
     return False
 

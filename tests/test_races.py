@@ -200,7 +200,7 @@ def test_what_a_view_writes_is_kept_however_the_session_is_extended(client: Clie
     assert client.get("/write/").content == b"21"
 
 
-@pytest.mark.parametrize("engine", ["db", "cached_db", "cache"])
+@pytest.mark.parametrize("engine", ["db", "cached_db", "cache", "file"])
 def test_what_a_view_writes_is_kept_when_the_cookie_is_renewed(
     anna: AbstractUser, sign_in: SignIn, settings: Any, engine: str
 ) -> None:
