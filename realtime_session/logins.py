@@ -26,7 +26,8 @@ def adopt(request: HttpRequest) -> Record:
     the one that loses its sid to the other's save would end later, and take the Django session with it.
     """
     key = request.session.session_key or ""
-    return begin(request, salted_hmac("realtime_session.sid", key).hexdigest()[:SID_LENGTH])
+    digest = salted_hmac("realtime_session.sid", key, algorithm="sha256").hexdigest()
+    return begin(request, digest[:SID_LENGTH])
 
 
 def begin(request: HttpRequest, sid: str | None = None) -> Record:
