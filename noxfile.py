@@ -1,7 +1,8 @@
 """The suite on every Python and Django that the package supports: ``make matrix``.
 
-nox takes the interpreters that it finds on ``PATH``, and passes over those that are not there. By itself it
-runs what neither starts a server nor a browser; what follows ``--`` is given to pytest, ``tests`` for all.
+nox takes the interpreters that it finds on ``PATH`` (with pyenv, those that ``PYENV_VERSION`` names), and
+passes over those that are not there. By itself it runs what starts neither a server nor a browser; what
+follows ``--`` is given to pytest, ``tests`` for all.
 """
 
 import nox
