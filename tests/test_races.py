@@ -25,6 +25,12 @@ THREADS = 50
 FETCH = {"Sec-Fetch-Mode": "cors"}
 
 
+@pytest.fixture(autouse=True)
+def patient_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite lets its writers wait without any order: on a busy machine one may be unlucky for long."""
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 60)
+
+
 @pytest.fixture
 def client(anna: AbstractUser, sign_in: SignIn) -> Client:
     return sign_in(anna)
