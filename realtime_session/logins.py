@@ -25,7 +25,10 @@ def adopt(request: HttpRequest) -> Record:
     Two first requests at once make one record, since both derive the same sid from the session's key; else
     the one that loses its sid to the other's save would end later, and take the Django session with it.
     """
-    key = request.session.session_key or ""
+    key = request.session.session_key
+    if key is None:
+        # Logged in by hand just now, and never saved: there is no other request, and nothing to derive from.
+        return begin(request)
     digest = salted_hmac("realtime_session.sid", key, algorithm="sha256").hexdigest()
     return begin(request, digest[:SID_LENGTH])
 

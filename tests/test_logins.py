@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.backends.db import SessionStore
@@ -54,6 +55,15 @@ def test_an_adopted_sid_tells_nothing_of_the_key(client: Client, anna: AbstractU
     record = logins.adopt(request_with(session, anna))
     assert len(record.sid) == 32
     assert key[:6] not in record.sid
+
+
+def test_sessions_without_a_key_share_no_sid(anna: AbstractUser, ben: AbstractUser) -> None:
+    sids = set()
+    for user in (anna, ben):
+        session = SessionStore()
+        session[SESSION_KEY] = str(user.pk)
+        sids.add(logins.adopt(request_with(session, user)).sid)
+    assert len(sids) == 2
 
 
 def test_a_login_by_token_is_none_of_the_session(anna: AbstractUser) -> None:
