@@ -7,8 +7,9 @@ meanwhile, and engines with columns of their own would lose them.
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
@@ -160,7 +161,11 @@ def spare_ended(session: SessionBase, has_ended: Callable[[], bool]) -> None:
 
 def _replace_save(session: SessionBase, attempt: Callable[[Callable[[], None]], None]) -> None:
     save = session.save
-    session.save = lambda: attempt(save)  # type: ignore[method-assign,assignment,misc]
+
+    def replaced(*args: Any, **kwargs: Any) -> None:
+        attempt(partial(save, *args, **kwargs))
+
+    session.save = replaced  # type: ignore[method-assign]
 
 
 def delete(session_key: str) -> None:
