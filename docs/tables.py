@@ -7,7 +7,7 @@ import msgspec
 
 from docs.wire import fields_of, summary_of, tag_of
 from docs.words import CLOSE_CODES, SETTINGS
-from realtime_session import conf, protocol
+from realtime_session import conf, protocol, values
 from realtime_session.protocol import CloseCode
 
 _TYPES = {
@@ -51,7 +51,7 @@ def _type_of(hint: Any) -> str:
 
 
 def _default(value: Any) -> str:
-    if isinstance(value, conf.StoreSetting):
+    if isinstance(value, values.StoreSetting):
         return f'{{"BACKEND": "{value.backend}"}}'
     if isinstance(value, str):
         return f'"{value}"'

@@ -9,6 +9,7 @@ from django.test import override_settings
 
 from realtime_session import conf
 from realtime_session.policy import PRESETS, Policy
+from realtime_session.values import StoreSetting
 
 DURATIONS = [
     "IDLE_TIMEOUT", "WARN_BEFORE", "ABSOLUTE_TIMEOUT", "TAB_CLOSE_GRACE", "SWEEP_INTERVAL",
@@ -131,7 +132,7 @@ def test_store_has_a_backend_and_options():
     assert value_of("STORE", {}) == default
     assert value_of("STORE", {"OPTIONS": {"using": "other"}}).options == {"using": "other"}
     memory = "realtime_session.stores.memory.MemoryStore"
-    assert value_of("STORE", {"BACKEND": memory}) == conf.StoreSetting(memory, {})
+    assert value_of("STORE", {"BACKEND": memory}) == StoreSetting(memory, {})
     for value in (
         memory,
         {"BACKEND": ""},

@@ -24,6 +24,7 @@ LAYERS = [
         "decorators",
         "store_clock",
     },
+    {"values"},
     {"conf", "wording", "tab"},
     {"stores"},
     {"bus", "engine", "batcher", "presenter"},

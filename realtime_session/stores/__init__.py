@@ -5,12 +5,13 @@ import threading
 from django.utils.module_loading import import_string
 
 from .. import conf
+from ..values import StoreSetting
 from .base import BaseStore, StoreUnavailable
 
 __all__ = ["BaseStore", "StoreUnavailable", "get_store"]
 
 _lock = threading.Lock()
-_made: tuple[conf.StoreSetting, BaseStore] | None = None
+_made: tuple[StoreSetting, BaseStore] | None = None
 
 
 def get_store() -> BaseStore:
