@@ -6,7 +6,7 @@ wrong with them, for the system checks; ``current()`` raises ImproperlyConfigure
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
