@@ -35,10 +35,12 @@ async def eventually(condition: Callable[[MonitoredSession], bool]) -> None:
 
 
 async def test_a_tab_is_held_under_a_lease(client: Client) -> None:
-    async with tab(client):
+    async with tab(client) as socket:
         await eventually(lambda row: row.joined_at > row.started_at)
         assert (await TabPresence.objects.aget()).until > time.time()
+        # A hub lives on for the grace of a session that was only left.
         await monitor.aend_session(await asid_of(client))
+        await socket.hear("expired")
 
 
 async def test_a_process_that_stood_still_takes_its_tabs_back(client: Client) -> None:
@@ -54,6 +56,7 @@ async def test_a_process_that_stood_still_takes_its_tabs_back(client: Client) ->
         await eventually(lambda row: row.closing_at is None)
         assert await socket.receive_nothing()
         await monitor.aend_session(sid)
+        await socket.hear("expired")
 
 
 async def test_the_end_comes_also_where_the_store_is_slow_to_hear_of_the_leaving(
