@@ -82,7 +82,7 @@ class StrictLoginView(LoginView):
 
 urlpatterns = [
     path("login/", StrictLoginView.as_view()),
-    path("work/", work),
+    path("shift/", work),
     path("members/", login_required(work)),
     path("clerks/", permission_required("auth.view_user")(work)),
     path("auditors/", permission_required("auth.view_user", raise_exception=True)(work)),
@@ -185,8 +185,8 @@ def test_login_required_middleware_may_stand_before_or_after(
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name != OURS] + list(order)
     again = Client()
     again.cookies = ended.cookies.copy()
-    assert ended.get("/work/?a=b")["Location"] == "/login/?next=/work/%3Fa%3Db"
-    assert again.get("/work/", headers=FETCH).json()["reason"] == "idle"
+    assert ended.get("/shift/?a=b")["Location"] == "/login/?next=/shift/%3Fa%3Db"
+    assert again.get("/shift/", headers=FETCH).json()["reason"] == "idle"
 
 
 def test_login_required_middleware_leaves_the_monitors_own_addresses_alone(settings: Any) -> None:
