@@ -20,7 +20,7 @@ test: $(VENV)/.development ## Run the whole test suite and measure its coverage
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-matrix: $(VENV)/.development ## Run the quick tests on each Python on PATH and each Django; TESTS=tests for all
+matrix: $(VENV)/.development ## Run the quick tests on each Python there is and each Django; TESTS=tests for all
 	@$(BIN)/python -m pip install --quiet --group matrix
 	@$(BIN)/python -m tests.system
 	$(BIN)/nox $(if $(TESTS),-- $(TESTS))

@@ -1,9 +1,14 @@
 """The suite on every Python and Django that the package supports: ``make matrix``.
 
-nox takes the interpreters that it finds on ``PATH`` (with pyenv, those that ``PYENV_VERSION`` names), and
-passes over those that are not there. By itself it runs what starts neither a server nor a browser; what
+nox takes pyenv's newest of each Python, or the one that ``PYENV_VERSION`` names, else the one on ``PATH``; it
+passes over those that are nowhere. By itself it runs what starts neither a server nor a browser; what
 follows ``--`` is given to pytest, ``tests`` for all.
 """
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
 
 import nox
 
@@ -23,6 +28,21 @@ SLOW = [
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = False
+
+
+def put_pyenv_on_path() -> None:
+    """pyenv's own commands on ``PATH`` refuse a version that it was not told to use."""
+    pyenv = shutil.which("pyenv")
+    if pyenv is None or "PYENV_VERSION" in os.environ:
+        return
+    for python in PYTHONS:
+        newest = subprocess.run([pyenv, "prefix", python], capture_output=True, text=True)
+        if newest.returncode == 0:
+            folder = Path(newest.stdout.strip()) / "bin"
+            os.environ["PATH"] = os.pathsep.join([str(folder), os.environ["PATH"]])
+
+
+put_pyenv_on_path()
 
 
 @nox.session
