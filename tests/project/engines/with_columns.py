@@ -17,6 +17,6 @@ class SessionStore(DatabaseStore):
         return DeviceSession
 
     def create_model_instance(self, data: dict[str, Any]) -> Any:
-        row = super().create_model_instance(data)
+        row: Any = super().create_model_instance(data)
         row.user_agent = self.user_agent
         return row
