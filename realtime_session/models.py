@@ -16,7 +16,8 @@ class MonitoredSession(models.Model):
 
     No column that a touch writes is indexed, so that PostgreSQL can update the row in place
     (heap-only tuples): sweeps use ``due_after``, a lower bound of the deadline that they advance. The
-    limits are what policy and expiry come to, worked out for SQL.
+    limits are what policy and expiry come to, worked out for SQL. ``claimed_at`` is null but from the end
+    until all that follows is done: it says since when somebody has been at it, ``claimed_by`` who.
     """
 
     sid = models.CharField(max_length=32, primary_key=True)
@@ -45,6 +46,8 @@ class MonitoredSession(models.Model):
     ended_at = models.FloatField(_("ended"), null=True, db_index=True)
     end_reason = models.CharField(_("reason"), max_length=16, default="")
     finished = models.BooleanField(default=False)
+    claimed_at = models.FloatField(null=True, editable=False, db_index=True)
+    claimed_by = models.CharField(max_length=32, default="", editable=False)
     ip_address = models.CharField(
         _("IP address"), max_length=TEXT_LENGTHS["ip_address"], default=""
     )

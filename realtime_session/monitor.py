@@ -5,8 +5,7 @@ The public API for projects is ``end_session``, ``end_user_sessions``, ``extend_
 where the store does not answer.
 """
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from asgiref.sync import sync_to_async
@@ -16,14 +15,15 @@ from django.http import HttpRequest
 
 from . import bus, engine
 from .policy import EndReason, Phase, Policy, Record, Status, evaluate, touched
-from .signals import session_ended
+from .settling import settle
 from .stores import get_store
-
-logger = logging.getLogger(__name__)
 
 SWEEP_BATCH = 500
 SETTLE_AFTER = 300.0
-"""Seconds that the process which ended a session has to settle it, before a sweep does."""
+"""Seconds that the process which ended a session has to settle it, before the sweep of another does.
+
+Receivers of ``session_ended`` that take longer than this may be called twice.
+"""
 
 
 def look(sid: str) -> tuple[float, Record | None]:
@@ -77,7 +77,7 @@ def admit(sid: str, *, counts: bool, extend: bool = False, page: bool = False) -
         status = evaluate(record, now)
         if status.phase is not Phase.ENDED:
             return Admission(record, now, None)
-        if record.ended_at is not None or end(sid, status.reason, only_if_due=True):
+        if record.ended_at is not None or end_due([sid]):
             return Admission(record, now, status.reason)
         # Somebody else ended it or was active just now: look again.
         counts = False
@@ -89,41 +89,28 @@ def why_gone(session_key: str) -> EndReason | None:
     return None if record is None else record.end_reason
 
 
-def end(sid: str, reason: EndReason, *, only_if_due: bool = False) -> Record | None:
+def end(sid: str, reason: EndReason) -> Record | None:
     """End a session and deal with what follows; return its record if it was this call that ended it.
 
     In a transaction the end is one of its writes: what follows waits for the commit, and if there is none,
     nothing has ended.
     """
-    store = get_store()
-    record = store.end(sid, reason, only_if_due)
+    record = get_store().end(sid, reason)
     if record is not None:
-        ended = record
-        store.on_commit(lambda: settle(ended))
+        _settle_on_commit([record])
     return record
 
 
-def settle(record: Record) -> None:
-    """Do what follows an end: delete the Django session, nudge, send the signal, note that it is done.
+def end_due(sids: Iterable[str]) -> list[Record]:
+    """End those that are past their deadline, as ``end`` does; return those that this call ended."""
+    ended = get_store().end_due(sids)
+    _settle_on_commit(ended)
+    return ended
 
-    Safe to repeat. If it fails half-way, a sweep does it again. People hear of the end before
-    receivers of the signal do, so that a slow receiver cannot delay them.
-    """
-    try:
-        engine.delete(record.session_key)
-    except Exception:
-        logger.exception("The Django session of %s… was not deleted; will retry.", record.sid[:8])
-        nudge(record.sid)
-        return
-    nudge(record.sid)
-    session_ended.send_robust(
-        Record,
-        sid=record.sid,
-        user_id=record.user_id,
-        reason=record.end_reason,
-        at=record.ended_at,
-    )
-    get_store().finish(record.sid)
+
+def _settle_on_commit(ended: list[Record]) -> None:
+    if ended:
+        get_store().on_commit(lambda: settle(ended))
 
 
 def note_save(record: Record, now: float, session: SessionBase) -> bool:
@@ -171,9 +158,9 @@ def sweep(keep_for: float) -> int:
     store.close_lapsed()
     ended = 0
     while due := store.overdue(SWEEP_BATCH):
-        ended += sum(end(sid, EndReason.IDLE, only_if_due=True) is not None for sid in due)
-    for record in store.unfinished(SETTLE_AFTER, SWEEP_BATCH):
-        settle(record)
+        ended += len(end_due(due))
+    while claimed := store.claim_unfinished(SETTLE_AFTER, SWEEP_BATCH):
+        settle(claimed)
     store.purge(keep_for)
     return ended
 

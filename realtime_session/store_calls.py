@@ -1,11 +1,13 @@
 """What one event loop asks the store: looks, activity, extensions and ends, each of them in batches."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 from . import bus, monitor
 from .batcher import Batcher
 from .policy import EndReason, Phase, Record, Status, evaluate, touched
+from .settling import settle
 from .store_clock import StoreClock
 from .stores import get_store
 from .threads import DatabaseThreads
@@ -69,7 +71,7 @@ class StoreCalls:
         self._touches = Batcher("activity", self._touch, delay=ACTIVITY_TICK, unavailable=tell)
         self._extends = Batcher("extend", self._extend, keep=False)
         self._ends = Batcher("end", self._end, keep=False)
-        self._due_ends = Batcher("end-due", self._end_if_due, unavailable=tell)
+        self._due_ends = Batcher("end-due", self._end_due, unavailable=tell)
         self._batchers = self._touches, self._extends, self._ends, self._due_ends, self._looks
 
     def start(self) -> None:
@@ -161,16 +163,19 @@ class StoreCalls:
             self.want_look(sid)
         return found
 
-    async def _end_if_due(self, batch: dict[str, None]) -> dict[str, None]:
-        return await self._end({**batch})
+    async def _end(self, batch: dict[str, EndReason]) -> dict[str, None]:
+        ended = [await self._store.aend(sid, reason) for sid, reason in batch.items()]
+        return self._ended(batch, [record for record in ended if record is not None])
 
-    async def _end(self, batch: dict[str, EndReason | None]) -> dict[str, None]:
-        for sid, reason in batch.items():
-            record = await self._store.aend(sid, reason or EndReason.IDLE, reason is None)
-            if record is not None:
-                # Not waited for: what it does first is the nudge that tells the tabs.
-                self._threads.submit(monitor.settle, record)
-            elif self._listener.known(sid):
+    async def _end_due(self, batch: dict[str, None]) -> dict[str, None]:
+        return self._ended(batch, await self._store.aend_due(batch))
+
+    def _ended(self, asked: Iterable[str], ended: list[Record]) -> dict[str, None]:
+        for record in ended:
+            # Not waited for: what it does first is the nudge that tells the tabs.
+            self._threads.submit(settle, [record])
+        for sid in set(asked) - {record.sid for record in ended}:
+            if self._listener.known(sid):
                 # Somebody else ended it, or was active: no nudge of ours will tell the tabs here.
                 self.want_look(sid)
         return {}

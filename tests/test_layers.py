@@ -28,6 +28,7 @@ LAYERS = [
     {"conf", "wording", "tab"},
     {"stores"},
     {"bus", "engine", "batcher", "presenter"},
+    {"settling"},
     {"monitor", "looks", "link", "identity", "local_session", "handshake", "passivity", "answers"},
     {"logins", "sweeper", "store_calls"},
     {"revalidator", "presence"},

@@ -44,6 +44,8 @@ class Migration(migrations.Migration):
                 ("ended_at", models.FloatField(db_index=True, null=True, verbose_name="ended")),
                 ("end_reason", models.CharField(default="", max_length=16, verbose_name="reason")),
                 ("finished", models.BooleanField(default=False)),
+                ("claimed_at", models.FloatField(db_index=True, editable=False, null=True)),
+                ("claimed_by", models.CharField(default="", editable=False, max_length=32)),
                 (
                     "ip_address",
                     models.CharField(default="", max_length=45, verbose_name="IP address"),

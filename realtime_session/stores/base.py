@@ -24,6 +24,14 @@ class StoreUnavailable(Exception):  # noqa: N818  # named as in the protocol: er
 class BaseStore(ABC):
     """The contract. Each operation has an async twin with the prefix ``a``."""
 
+    @property
+    def epoch(self) -> int:
+        """What changes whenever the store may have lost what it was told: a restart, a failover.
+
+        Costs nothing to ask: it is what the last answer showed.
+        """
+        return 0
+
     @abstractmethod
     def open(self, record: Record, as_of: float | None = None) -> Record | None:
         """Begin monitoring ``record``, or restart it where its sid is known; return it as stored.
@@ -49,11 +57,14 @@ class BaseStore(ABC):
         """
 
     @abstractmethod
-    def end(self, sid: str, reason: EndReason, only_if_due: bool = False) -> Record | None:
-        """End a session: one caller wins and gets the ended record, every other one None.
+    def end(self, sid: str, reason: EndReason) -> Record | None:
+        """End a session: one caller wins and gets the ended record, every other one None."""
 
-        With ``only_if_due`` it ends only if its deadline has passed in the store, and for the reason
-        that the deadline gives.
+    @abstractmethod
+    def end_due(self, sids: Iterable[str]) -> list[Record]:
+        """End those that are past their deadline in the store, each for the reason that its deadline gives.
+
+        Returns the ended records, in any order: each session has one caller who wins it.
         """
 
     @abstractmethod
@@ -61,12 +72,15 @@ class BaseStore(ABC):
         """Return sids of at most ``limit`` sessions that are past their deadline and not ended."""
 
     @abstractmethod
-    def unfinished(self, age: float, limit: int) -> list[Record]:
-        """Return at most ``limit`` records that ended over ``age`` seconds ago and are not finished."""
+    def claim_unfinished(self, age: float, limit: int) -> list[Record]:
+        """Return at most ``limit`` ends that nobody finished within ``age`` seconds of the end or last claim.
+
+        This is a claim: one caller gets each.
+        """
 
     @abstractmethod
-    def finish(self, sid: str) -> None:
-        """Note that the end of ``sid`` was fully dealt with."""
+    def finish(self, sids: Iterable[str]) -> None:
+        """Note that these ends were fully dealt with; sids that have not ended do no harm."""
 
     @abstractmethod
     def bind(self, sid: str, session_key: str, cookie_age: float, credentials: str = "") -> None:
@@ -155,21 +169,25 @@ class BaseStore(ABC):
         """See ``touch``."""
         return await self._run(self.touch, ages, extend, page)
 
-    async def aend(self, sid: str, reason: EndReason, only_if_due: bool = False) -> Record | None:
+    async def aend(self, sid: str, reason: EndReason) -> Record | None:
         """See ``end``."""
-        return await self._run(self.end, sid, reason, only_if_due)
+        return await self._run(self.end, sid, reason)
+
+    async def aend_due(self, sids: Iterable[str]) -> list[Record]:
+        """See ``end_due``."""
+        return await self._run(self.end_due, sids)
 
     async def aoverdue(self, limit: int) -> list[str]:
         """See ``overdue``."""
         return await self._run(self.overdue, limit)
 
-    async def aunfinished(self, age: float, limit: int) -> list[Record]:
-        """See ``unfinished``."""
-        return await self._run(self.unfinished, age, limit)
+    async def aclaim_unfinished(self, age: float, limit: int) -> list[Record]:
+        """See ``claim_unfinished``."""
+        return await self._run(self.claim_unfinished, age, limit)
 
-    async def afinish(self, sid: str) -> None:
+    async def afinish(self, sids: Iterable[str]) -> None:
         """See ``finish``."""
-        await self._run(self.finish, sid)
+        await self._run(self.finish, sids)
 
     async def abind(
         self, sid: str, session_key: str, cookie_age: float, credentials: str = ""

@@ -19,6 +19,7 @@ class MemoryStore(BaseStore):
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._records: Records = {}
+        self._claims: dict[str, float] = {}
         self._leases: dict[str, dict[str, float]] = {}
         self._lock = threading.Lock()
 
@@ -33,33 +34,44 @@ class MemoryStore(BaseStore):
 
     def get(self, sids: Iterable[str]) -> tuple[float, Records]:
         with self._lock:
-            found = {sid: self._records[sid] for sid in sids if sid in self._records}
-            return self._clock(), found
+            return self._clock(), self._found(sids)
+
+    def _found(self, sids: Iterable[str]) -> Records:
+        return {sid: self._records[sid] for sid in sids if sid in self._records}
 
     def touch(
         self, ages: Mapping[str, float], extend: bool = False, page: bool = False
     ) -> tuple[float, Records]:
         with self._lock:
             now = self._clock()
-            before = {sid: self._records[sid] for sid in ages if sid in self._records}
+            before = self._found(ages)
             for sid, record in before.items():
                 self._records[sid] = touched(record, now - ages[sid], extend=extend, page=page)
             return now, before
 
-    def end(self, sid: str, reason: EndReason, only_if_due: bool = False) -> Record | None:
+    def end(self, sid: str, reason: EndReason) -> Record | None:
         with self._lock:
             record = self._records.get(sid)
             if record is None or record.ended_at is not None:
                 return None
+            return self._end(record, reason)
+
+    def end_due(self, sids: Iterable[str]) -> list[Record]:
+        with self._lock:
             now = self._clock()
-            status = evaluate(record, now)
-            if only_if_due:
-                if status.phase is not Phase.ENDED:
-                    return None
-                reason = status.reason
-            ended = replace(record, ended_at=now, end_reason=reason)
-            self._records[sid] = ended
-            return ended
+            live = [r for r in self._found(sids).values() if r.ended_at is None]
+            judged = [(record, evaluate(record, now)) for record in live]
+            return [
+                self._end(record, status.reason)
+                for record, status in judged
+                if status.phase is Phase.ENDED
+            ]
+
+    def _end(self, record: Record, reason: EndReason) -> Record:
+        now = self._clock()
+        ended = self._records[record.sid] = replace(record, ended_at=now, end_reason=reason)
+        self._claims[record.sid] = now
+        return ended
 
     def overdue(self, limit: int) -> list[str]:
         with self._lock:
@@ -67,14 +79,18 @@ class MemoryStore(BaseStore):
             open_ = (r for r in self._records.values() if r.ended_at is None)
             return [r.sid for r in open_ if r.deadline_at <= now][:limit]
 
-    def unfinished(self, age: float, limit: int) -> list[Record]:
-        return [r for r in self._ended_before(age) if not r.finished][:limit]
-
-    def finish(self, sid: str) -> None:
+    def claim_unfinished(self, age: float, limit: int) -> list[Record]:
         with self._lock:
-            record = self._records.get(sid)
-            if record is not None and record.ended_at is not None:
-                self._records[sid] = replace(record, finished=True)
+            now = self._clock()
+            lapsed = [sid for sid, at in self._claims.items() if at <= now - age][:limit]
+            self._claims |= dict.fromkeys(lapsed, now)
+            return list(self._found(lapsed).values())
+
+    def finish(self, sids: Iterable[str]) -> None:
+        with self._lock:
+            for sid in sids:
+                if self._claims.pop(sid, None) is not None:
+                    self._records[sid] = replace(self._records[sid], finished=True)
 
     def bind(self, sid: str, session_key: str, cookie_age: float, credentials: str = "") -> None:
         self._change(
@@ -158,18 +174,16 @@ class MemoryStore(BaseStore):
             return [self._records[sid] for sid in sids]
 
     def purge(self, age: float) -> int:
-        old = [r.sid for r in self._ended_before(age) if r.finished]
-        with self._lock:
-            for sid in old:
-                self._records.pop(sid, None)
-        return len(old)
-
-    def _ended_before(self, age: float) -> list[Record]:
         with self._lock:
             before = self._clock() - age
-            return [
-                r for r in self._records.values() if r.ended_at is not None and r.ended_at <= before
+            old = [
+                record.sid
+                for record in self._records.values()
+                if record.finished and record.ended_at is not None and record.ended_at <= before
             ]
+            for sid in old:
+                del self._records[sid]
+            return len(old)
 
     async def _run(self, operation: Callable[..., T], *args: Any) -> T:
         # No operation waits for anything but the lock, which is held for microseconds.

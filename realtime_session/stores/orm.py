@@ -16,10 +16,11 @@ from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 
 from ..models import MonitoredSession
-from ..policy import EndReason, Phase, Policy, Record, evaluate
+from ..policy import EndReason, Policy, Record
 from ..threads import DatabaseThreads
 from .base import BaseStore, Records
 from .clock import DatabaseClock
+from .ends import Ends
 from .failures import operation
 from .presence import Presences
 from .rows import COLUMNS, LIMIT_COLUMNS, fitted, to_columns, to_record
@@ -85,29 +86,12 @@ class ORMStore(BaseStore):
         return (now if before else self._now()), before
 
     @operation
-    def end(self, sid: str, reason: EndReason, only_if_due: bool = False) -> Record | None:
-        live = self._rows().filter(sid=sid, ended_at=None)
-        if connections[self.alias].in_atomic_block:
-            # Without the lock, a transaction's snapshot might show the same however often it is read.
-            live = live.select_for_update()
-        while True:
-            now, found = self._read(live)
-            record = found.get(sid)
-            if record is None:
-                return None
-            status = evaluate(record, now)
-            if only_if_due and status.phase is not Phase.ENDED:
-                return None
-            # Activity only moves forward: if any came after the look, this matches no row.
-            unchanged = self._rows().filter(
-                sid=sid, ended_at=None, last_activity_at__lte=record.last_activity_at
-            )
-            reason = status.reason if only_if_due else reason
-            # The process's clock was read before the row was: activity may have come in between.
-            ended_at = max(now, record.last_activity_at)
-            if unchanged.update(ended_at=ended_at, end_reason=reason, due_after=None):
-                # Read again: other facts may have changed since the look, and now cannot any more.
-                return self._read(self._rows().filter(sid=sid))[1].get(sid)
+    def end(self, sid: str, reason: EndReason) -> Record | None:
+        return next(iter(self._ends().end([sid], reason)), None)
+
+    @operation
+    def end_due(self, sids: Iterable[str]) -> list[Record]:
+        return self._ends().end_due(sids)
 
     @operation
     def overdue(self, limit: int) -> list[str]:
@@ -124,13 +108,12 @@ class ORMStore(BaseStore):
                 stale.update(due_after=record.deadline_at)
 
     @operation
-    def unfinished(self, age: float, limit: int) -> list[Record]:
-        rows = self._rows().filter(finished=False, ended_at__lte=self._now() - age)
-        return list(self._read(rows.order_by("ended_at")[:limit])[1].values())
+    def claim_unfinished(self, age: float, limit: int) -> list[Record]:
+        return self._ends().claim_unfinished(age, limit)
 
     @operation
-    def finish(self, sid: str) -> None:
-        self._rows().filter(sid=sid, ended_at__isnull=False).update(finished=True)
+    def finish(self, sids: Iterable[str]) -> None:
+        self._ends().finish(sids)
 
     @operation
     def bind(self, sid: str, session_key: str, cookie_age: float, credentials: str = "") -> None:
@@ -209,6 +192,11 @@ class ORMStore(BaseStore):
 
     def _presences(self) -> Presences:
         return Presences(self.alias, self._now())
+
+    def _ends(self) -> Ends:
+        return Ends(
+            self.alias, self._now_expression(), lambda rows: list(self._read(rows)[1].values())
+        )
 
     def _read(self, rows: "QuerySet[MonitoredSession]") -> tuple[float, Records]:
         now, records = 0.0, {}

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +11,7 @@ from django.db import connections
 
 from realtime_session.policy import EndReason, Policy
 
-from .records import record, sid
+from .records import began_ago, record, sid
 
 THREADS = 50
 
@@ -37,10 +38,34 @@ def test_end_has_exactly_one_winner(real_store):
     assert real_store.get([sid()])[1] == {sid(): winner}
 
 
-def test_due_end_has_exactly_one_winner(real_store):
-    real_store.open(record(started_at=-200, last_activity_at=-200), as_of=0)
-    ended = at_once(*[lambda: real_store.end(sid(), EndReason.IDLE, only_if_due=True)] * THREADS)
-    assert len([each for each in ended if each is not None]) == 1
+def test_due_ends_have_exactly_one_winner_each(real_store):
+    sids = [sid(number) for number in range(30)]
+    for number in range(30):
+        real_store.open(began_ago(200, number), as_of=0)
+
+    def end(order):
+        return real_store.end_due(order)
+
+    orders = [sids, sids[::-1], sids[::2], sids[15:] + sids[:15]]
+    answers = at_once(*[lambda order=order: end(order) for order in orders * (THREADS // 4)])
+    ended = [each for answer in answers for each in answer]
+    assert sorted(each.sid for each in ended) == sids
+    assert real_store.get(sids)[1] == {each.sid: each for each in ended}
+
+
+def test_an_unfinished_end_is_claimed_by_one(real_store):
+    sids = [sid(number) for number in range(30)]
+    for number in range(30):
+        real_store.open(began_ago(200, number), as_of=0)
+    assert len(real_store.end_due(sids)) == 30
+    time.sleep(1.1)
+    claims = at_once(*[lambda: real_store.claim_unfinished(1.0, 20)] * THREADS)
+    claimed = [each.sid for claim in claims for each in claim]
+    assert len(claimed) == len(set(claimed))
+    if len(claimed) < 30:
+        # All of them looked at the same twenty.
+        claimed += [each.sid for each in real_store.claim_unfinished(1.0, 20)]
+    assert sorted(claimed) == sids
 
 
 def test_no_activity_is_noted_after_the_end(real_store):
@@ -75,7 +100,7 @@ def test_session_that_was_extended_in_time_is_not_ended_as_due(real_store):
         return real_store.touch(dict.fromkeys(sids, 0.0), extend=True)[1]
 
     def end():
-        return [real_store.end(each, EndReason.IDLE, only_if_due=True) for each in sids]
+        return real_store.end_due(sids)
 
     at_once(*[extend] * 5, *[end] * 5)
     for kept in real_store.get(sids)[1].values():
@@ -100,6 +125,8 @@ def test_batches_in_opposite_orders_do_not_block_each_other(real_store):
     def touch(order):
         for _ in range(10):
             assert len(real_store.touch(dict.fromkeys(order, 0.0))[1]) == 60
+            assert real_store.end_due(order) == []
+            real_store.finish(order)
 
     at_once(*[lambda: touch(sids), lambda: touch(sids[::-1])] * 4)
 

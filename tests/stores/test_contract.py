@@ -1,6 +1,7 @@
 """What ``stores/base.py`` promises, held against every store."""
 
 import inspect
+import math
 import time
 from dataclasses import fields, replace
 
@@ -219,11 +220,12 @@ class TestEnd:
         assert only(store) == ended
         clock.advance(5)
         assert store.end(sid(), EndReason.LOGOUT) is None
-        assert store.end(sid(), EndReason.IDLE, only_if_due=True) is None
+        assert store.end_due([sid()]) == []
         assert only(store) == ended
 
     def test_unknown_session_is_ended_by_nobody(self, store):
         assert store.end(sid(), EndReason.LOGOUT) is None
+        assert store.end_due([sid()]) == []
 
     @pytest.mark.parametrize("reason", list(EndReason))
     def test_every_reason_is_kept(self, store, reason):
@@ -236,34 +238,89 @@ class TestEnd:
         clock.advance(500)
         assert store.end(sid(), EndReason.LOGOUT).end_reason is EndReason.LOGOUT
 
+
+class TestEndDue:
     @pytest.mark.parametrize("after", [0, 80, 100 - JUST])
     def test_session_that_is_not_due_goes_on(self, store, clock, after):
         store.open(record())
         clock.advance(after)
-        assert store.end(sid(), EndReason.IDLE, only_if_due=True) is None
+        assert store.end_due([sid()]) == []
         assert only(store) == record()
 
     @pytest.mark.parametrize("after", [100, 100 + JUST, 10_000])
     def test_session_that_is_due_ends_for_being_idle(self, store, clock, after):
         store.open(record())
         clock.advance(after)
-        ended = store.end(sid(), EndReason.REVOKED, only_if_due=True)
-        assert ended == record(ended_at=clock.now, end_reason=EndReason.IDLE)
+        ended = record(ended_at=clock.now, end_reason=EndReason.IDLE)
+        assert store.end_due([sid()]) == [ended]
+        assert only(store) == ended
 
-    def test_session_that_is_due_ends_for_its_absolute_timeout(self, store, clock):
-        store.open(record(policy=LIMITED, last_activity_at=T0 + 60))
+    @pytest.mark.parametrize(
+        "facts",
+        [
+            {"policy": LIMITED, "last_activity_at": T0 + 60},
+            # Both at the same instant: no activity could have helped.
+            {"policy": LIMITED, "last_activity_at": T0 + 50},
+            {"fixed_end_at": T0 + 150, "last_activity_at": T0 + 60},
+        ],
+    )
+    def test_session_that_is_due_ends_for_its_absolute_timeout(self, store, clock, facts):
+        store.open(record(**facts))
         clock.advance(150 - JUST)
-        assert store.end(sid(), EndReason.IDLE, only_if_due=True) is None
+        assert store.end_due([sid()]) == []
         clock.advance(JUST)
-        ended = store.end(sid(), EndReason.IDLE, only_if_due=True)
+        [ended] = store.end_due([sid()])
         assert ended.end_reason is EndReason.ABSOLUTE
+
+    @pytest.mark.parametrize("closing_in", [50, 100, 100 + JUST, 150])
+    @pytest.mark.parametrize("late", [-JUST, 0, JUST, 1000])
+    @pytest.mark.parametrize("policy", [LIMITED, BUSY])
+    def test_reason_is_that_of_the_deadline_that_came_first(
+        self, store, clock, closing_in, late, policy
+    ):
+        facts = record(policy=policy, closing_at=T0 + closing_in)
+        store.open(facts)
+        clock.now = facts.deadline_at + late
+        status = evaluate(facts, clock.now)
+        reasons = [each.end_reason for each in store.end_due([sid()])]
+        assert reasons == ([] if late < 0 else [status.reason])
+        assert late < 0 or status.reason is not EndReason.UNKNOWN
+
+    def test_sums_that_are_not_exact_are_rounded_as_the_policy_rounds_them(self, store, clock):
+        facts = {
+            n: record(n, last_activity_at=T0 + n / 7, policy=Policy(100 + n / 3, 20))
+            for n in range(50)
+        }
+        for each in facts.values():
+            store.open(each)
+        for each in facts.values():
+            clock.now = math.nextafter(each.deadline_at, 0)
+            assert store.end_due([each.sid]) == []
+            clock.now = each.deadline_at
+            assert [ended.sid for ended in store.end_due([each.sid])] == [each.sid]
 
     def test_activity_that_came_first_is_heeded(self, store, clock):
         store.open(record())
         clock.advance(70)
         store.touch({sid(): 0})
         clock.advance(70)
-        assert store.end(sid(), EndReason.IDLE, only_if_due=True) is None
+        assert store.end_due([sid()]) == []
+
+    def test_of_many_it_ends_and_answers_those_that_are_due(self, store, clock):
+        for number in range(510):
+            store.open(record(number, last_activity_at=T0 + number % 2))
+        store.end(sid(0), EndReason.LOGOUT)
+        clock.advance(100)
+        ended = store.end_due(sid(number) for number in [*range(520), 2])
+        due = {sid(number) for number in range(2, 510, 2)}
+        assert len(ended) == len(due)
+        assert {each.sid for each in ended} == due
+        assert store.get(due)[1] == {each.sid: each for each in ended}
+        assert only(store, 1) == record(1, last_activity_at=T0 + 1)
+        assert only(store, 0).end_reason is EndReason.LOGOUT
+
+    def test_nothing_asked_ends_nothing(self, store):
+        assert store.end_due([]) == []
 
 
 class TestOverdue:
@@ -300,8 +357,7 @@ class TestOverdue:
         while due := store.overdue(2):
             assert len(due) <= 2
             seen += due
-            for each in due:
-                store.end(each, EndReason.IDLE, only_if_due=True)
+            store.end_due(due)
         assert sorted(seen) == [sid(number) for number in range(5)]
 
     def test_sessions_that_were_active_do_not_hide_those_that_are_due(self, store, clock):
@@ -325,33 +381,63 @@ class TestWhatFollowsAnEnd:
             ended.append(store.end(sid(number), EndReason.LOGOUT))
         return ended
 
-    def test_unfinished_ends_are_found_once_they_are_old_enough(self, store, clock, ended):
+    def test_unfinished_ends_are_claimed_once_they_are_old_enough(self, store, clock, ended):
         clock.now = T0 + 25
-        assert store.unfinished(25 + JUST, 10) == []
-        assert store.unfinished(25 - JUST, 10) == ended[:1]
-        assert store.unfinished(15 - JUST, 10) == ended[:2]
-        assert sorted(store.unfinished(0, 10), key=lambda r: r.sid) == ended
+        assert store.claim_unfinished(25 + JUST, 10) == []
+        assert store.claim_unfinished(25 - JUST, 10) == ended[:1]
+        assert store.claim_unfinished(15 - JUST, 10) == ended[1:2]
+        assert store.claim_unfinished(5 - JUST, 10) == ended[2:]
 
-    def test_no_more_unfinished_ends_than_asked(self, store, clock, ended):
+    def test_claim_holds_for_as_long_as_an_end_had_to_be_finished(self, store, clock, ended):
+        clock.now = T0 + 120
+        assert len(store.claim_unfinished(60, 10)) == 3
+        for after, expected in ((0, 0), (60 - JUST, 0), (60, 3), (60, 0), (120, 3)):
+            clock.now = T0 + 120 + after
+            assert len(store.claim_unfinished(60, 10)) == expected
+
+    def test_no_more_unfinished_ends_than_asked_and_the_rest_later(self, store, clock, ended):
         clock.advance(100)
-        assert len(store.unfinished(10, 2)) == 2
+        claimed = store.claim_unfinished(10, 2)
+        assert len(claimed) == 2
+        claimed += store.claim_unfinished(10, 2)
+        assert sorted(claimed, key=lambda r: r.sid) == ended
+
+    def test_more_than_a_handful_can_be_claimed_and_finished(self, store, clock):
+        sids = [sid(number) for number in range(510)]
+        for number in range(510):
+            store.open(record(number))
+        clock.advance(100)
+        assert len(store.end_due(sids)) == 510
+        clock.advance(100)
+        assert {each.sid for each in store.claim_unfinished(60, 1000)} == set(sids)
+        store.finish(iter(sids))
+        assert all(each.finished for each in store.get(sids)[1].values())
 
     def test_finished_end_is_not_found_again_and_is_safe_to_repeat(self, store, clock, ended):
         clock.advance(100)
         for _ in range(2):
-            store.finish(sid(1))
+            store.finish([sid(1)])
         assert only(store, 1) == replace(ended[1], finished=True)
-        assert {found.sid for found in store.unfinished(10, 10)} == {sid(0), sid(2)}
+        assert {found.sid for found in store.claim_unfinished(10, 10)} == {sid(0), sid(2)}
+        store.finish([sid(0)])
+        clock.advance(100)
+        assert {found.sid for found in store.claim_unfinished(10, 10)} == {sid(2)}
 
-    def test_only_an_ended_session_can_be_finished(self, store, ended):
-        store.finish(sid(3))
-        store.finish(sid(99))
+    def test_only_an_ended_session_can_be_finished(self, store, clock, ended):
+        store.finish([sid(3), sid(99), sid(1)])
         assert only(store, 3) == record(3)
         assert only(store, 99) is None
+        assert only(store, 1).finished
+        clock.advance(500)
+        assert store.end_due([sid(3)]) == [only(store, 3)]
+        assert not only(store, 3).finished
+
+    def test_nothing_to_finish_is_no_harm(self, store, ended):
+        store.finish([])
+        assert only(store, 0) == ended[0]
 
     def test_purge_deletes_old_finished_ends_and_nothing_else(self, store, clock, ended):
-        store.finish(sid(0))
-        store.finish(sid(2))
+        store.finish([sid(0), sid(2)])
         clock.now = T0 + 30
         assert store.purge(30 + JUST) == 0
         assert store.purge(30 - JUST) == 1
@@ -408,7 +494,7 @@ class TestPresence:
         assert store.overdue(1) == []
         clock.advance(JUST)
         assert store.overdue(1) == [sid()]
-        assert store.end(sid(), EndReason.UNKNOWN, only_if_due=True).end_reason == "closed"
+        assert store.end_due([sid()])[0].end_reason == "closed"
 
     def test_other_processes_tabs_keep_the_session(self, store, clock):
         store.open(record(policy=CLOSING))
@@ -524,7 +610,7 @@ class TestSetExpiry:
         assert only(store).last_activity_at == T0, "in the warning phase since 30 s"
         clock.advance(20 - JUST)
         assert store.overdue(1) == [sid()]
-        assert store.end(sid(), EndReason.UNKNOWN, only_if_due=True).end_reason == "idle"
+        assert store.end_due([sid()])[0].end_reason == "idle"
 
     def test_does_not_lengthen_the_idle_timeout(self, store, clock):
         store.open(record())
@@ -547,7 +633,7 @@ class TestSetExpiry:
         clock.advance(59)
         store.touch({sid(): 0}, extend=True)
         clock.advance(1)
-        assert store.end(sid(), EndReason.UNKNOWN, only_if_due=True).end_reason == "absolute"
+        assert store.end_due([sid()])[0].end_reason == "absolute"
 
     def test_can_be_taken_back(self, store, clock):
         store.open(record())
@@ -676,8 +762,8 @@ class TestOwnClock:
         for number, ago in enumerate((99, 101)):
             real_store.open(record(number, started_at=-ago, last_activity_at=-ago), as_of=0)
         assert real_store.overdue(10) == [sid(1)]
-        assert real_store.end(sid(0), EndReason.IDLE, only_if_due=True) is None
-        ended = real_store.end(sid(1), EndReason.IDLE, only_if_due=True)
+        [ended] = real_store.end_due([sid(0), sid(1)])
+        assert ended.sid == sid(1)
         assert ended.end_reason is EndReason.IDLE
 
     def test_activity_is_placed_by_its_age(self, real_store):
@@ -699,9 +785,9 @@ class TestOwnClock:
     def test_old_ends_are_found_by_it(self, real_store):
         real_store.open(record(started_at=0, last_activity_at=0), as_of=0)
         ended = real_store.end(sid(), EndReason.LOGOUT)
-        assert real_store.unfinished(60, 10) == []
-        assert real_store.unfinished(0, 10) == [ended]
-        real_store.finish(sid())
+        assert real_store.claim_unfinished(60, 10) == []
+        assert real_store.claim_unfinished(0, 10) == [ended]
+        real_store.finish([sid()])
         assert real_store.purge(60) == 0
         assert real_store.purge(0) == 1
 
@@ -730,14 +816,15 @@ class TestAsyncTwins:
         assert (await store.atouch({sid(1): 0}, True))[1][sid(1)].last_activity_at == T0 + 20
         await store.abind(sid(1), "other", 60)
         assert [each.session_key for each in (await store.afor_user("1"))[1]] == ["other"]
-        assert await store.aend(sid(1), EndReason.IDLE, True) is None
+        assert await store.aend_due([sid(1)]) == []
         clock.advance(100)
         assert await store.aoverdue(5) == [sid(1)]
-        ended = await store.aend(sid(1), EndReason.IDLE, True)
+        [ended] = await store.aend_due([sid(1)])
+        assert await store.aend(sid(1), EndReason.IDLE) is None
         assert ended.end_reason is EndReason.IDLE
         assert await store.afind_ended("other") == ended
-        assert await store.aunfinished(0, 5) == [ended]
-        await store.afinish(sid(1))
+        assert await store.aclaim_unfinished(0, 5) == [ended]
+        await store.afinish([sid(1)])
         assert await store.aall("", 5) == [replace(ended, finished=True)]
         assert await store.apurge(0) == 1
         assert await store.aall() == []
@@ -757,3 +844,12 @@ def test_job_runs_at_once_where_nothing_is_to_be_committed(store):
     jobs = []
     store.on_commit(lambda: jobs.append(1))
     assert jobs == [1]
+
+
+def test_epoch_stays_while_nothing_can_have_been_lost(store, clock):
+    epoch = store.epoch
+    assert isinstance(epoch, int)
+    store.open(record())
+    clock.advance(1000)
+    store.end_due([sid()])
+    assert store.epoch == epoch

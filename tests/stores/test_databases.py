@@ -74,16 +74,29 @@ class TestQueries:
     def test_bind_is_one(self, store, queries):
         assert len(queries(lambda: store.bind(sid(), "key", 60))) == 1
 
-    def test_end_is_three_for_the_winner_and_fewer_for_the_others(self, store, queries):
-        assert len(queries(lambda: store.end(sid(), EndReason.LOGOUT))) == 3
-        assert len(queries(lambda: store.end(sid(), EndReason.LOGOUT))) < 3
+    def test_end_is_two_for_the_winner_and_one_for_the_others(self, store, queries):
+        assert len(queries(lambda: store.end(sid(), EndReason.LOGOUT))) == 2
+        assert len(queries(lambda: store.end(sid(), EndReason.LOGOUT))) == 1
+
+    def test_end_of_many_is_as_many_as_the_end_of_one(self, database, queries, clock):
+        store = database.make(clock)
+        sids = [sid(number) for number in range(300)]
+        for number in range(300):
+            store.open(record(number))
+        clock.advance(100)
+        assert len(queries(lambda: store.end_due(sids))) == 2
+        assert len(queries(lambda: store.end_due(sids))) == 1
+        clock.advance(100)
+        assert len(queries(lambda: store.claim_unfinished(50, 500))) == 3
+        assert len(queries(lambda: store.claim_unfinished(50, 500))) == 1
+        assert len(queries(lambda: store.finish(sids))) == 1
 
 
 def test_no_column_that_a_touch_writes_is_indexed():
     # Else PostgreSQL could not update the row in place.
     indexed = {f.name for f in MonitoredSession._meta.fields if f.db_index or f.unique}
     assert MonitoredSession._meta.indexes == []
-    assert indexed == {"sid", "user_id", "session_key", "due_after", "ended_at"}
+    assert indexed == {"sid", "user_id", "session_key", "due_after", "ended_at", "claimed_at"}
 
 
 class TestTransactions:
@@ -160,8 +173,9 @@ def assert_unavailable(store):
         lambda: store.touch({}),
         lambda: store.end(sid(), EndReason.LOGOUT),
         lambda: store.overdue(5),
-        lambda: store.unfinished(0, 5),
-        lambda: store.finish(sid()),
+        lambda: store.end_due([sid()]),
+        lambda: store.claim_unfinished(0, 5),
+        lambda: store.finish([sid()]),
         lambda: store.bind(sid(), "key", 60),
         lambda: store.find_ended("key"),
         lambda: store.for_user("1"),

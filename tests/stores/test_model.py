@@ -38,6 +38,7 @@ class AgainstModel(RuleBasedStateMachine):
         self.clock = Clock()
         self.store = self.backend.make(self.clock)
         self.records: dict[str, Record] = {}
+        self.claimed_at: dict[str, float] = {}
 
     @property
     def now(self) -> float:
@@ -84,17 +85,28 @@ class AgainstModel(RuleBasedStateMachine):
         for key, each in before.items():
             self.records[key] = touched(each, self.now - ages[key], extend=extend)
 
-    @rule(number=numbers, reason=st.sampled_from(EndReason), only_if_due=st.booleans())
-    def end(self, number, reason, only_if_due) -> None:
-        expected = None
+    @rule(number=numbers, reason=st.sampled_from(EndReason))
+    def end(self, number, reason) -> None:
         known = self.records.get(sid(number))
-        if known is not None and known.ended_at is None:
-            status = evaluate(known, self.now)
-            if not only_if_due or status.phase is Phase.ENDED:
-                reason = status.reason if only_if_due else reason
-                expected = replace(known, ended_at=self.now, end_reason=reason)
-                self.records[sid(number)] = expected
-        assert self.store.end(sid(number), reason, only_if_due) == expected
+        is_live = known is not None and known.ended_at is None
+        expected = self.has_ended(known, reason) if is_live else None
+        assert self.store.end(sid(number), reason) == expected
+
+    @rule(sids=st.lists(numbers.map(sid)))
+    def end_due(self, sids) -> None:
+        judged = [(each, evaluate(each, self.now)) for each in self.live if each.sid in sids]
+        expected = [
+            self.has_ended(each, status.reason)
+            for each, status in judged
+            if status.phase is Phase.ENDED
+        ]
+        assert by_sid(self.store.end_due(sids)) == by_sid(expected)
+
+    def has_ended(self, each: Record, reason: EndReason) -> Record:
+        ended = replace(each, ended_at=self.now, end_reason=reason)
+        self.records[each.sid] = ended
+        self.claimed_at[each.sid] = self.now
+        return ended
 
     @rule(number=numbers, key=st.sampled_from(KEYS), cookie_age=quarters)
     def bind(self, number, key, cookie_age) -> None:
@@ -121,12 +133,12 @@ class AgainstModel(RuleBasedStateMachine):
         if is_live:
             self.records[sid(number)] = replace(known, policy=policy)
 
-    @rule(number=numbers)
-    def finish(self, number) -> None:
-        self.store.finish(sid(number))
-        known = self.records.get(sid(number))
-        if known is not None and known.ended_at is not None:
-            self.records[sid(number)] = replace(known, finished=True)
+    @rule(sids=st.lists(numbers.map(sid)))
+    def finish(self, sids) -> None:
+        self.store.finish(sids)
+        for each in self.ended:
+            if each.sid in sids:
+                self.records[each.sid] = replace(each, finished=True)
 
     @rule(age=quarters)
     def purge(self, age) -> None:
@@ -144,11 +156,16 @@ class AgainstModel(RuleBasedStateMachine):
         assert found or not expected
 
     @rule(age=quarters, limit=st.integers(1, 5))
-    def unfinished(self, age, limit) -> None:
-        expected = [e for e in self.ended if not e.finished and e.ended_at <= self.now - age]
-        found = self.store.unfinished(age, limit)
-        assert len(found) == min(limit, len(expected))
-        assert all(each in expected for each in found)
+    def claim_unfinished(self, age, limit) -> None:
+        lapsed = [
+            each
+            for each in self.ended
+            if not each.finished and self.claimed_at[each.sid] <= self.now - age
+        ]
+        claimed = self.store.claim_unfinished(age, limit)
+        assert len(by_sid(claimed)) == len(claimed) == min(limit, len(lapsed))
+        assert all(each in lapsed for each in claimed)
+        self.claimed_at |= dict.fromkeys(by_sid(claimed), self.now)
 
     @rule(key=st.sampled_from(KEYS))
     def find_ended(self, key) -> None:
@@ -177,6 +194,10 @@ class AgainstModel(RuleBasedStateMachine):
     @invariant()
     def keeps_what_the_model_keeps(self) -> None:
         assert self.store.get([sid(n) for n in range(5)]) == (self.now, self.records)
+
+
+def by_sid(records: list[Record]) -> dict[str, Record]:
+    return {each.sid: each for each in records}
 
 
 def test_store_tells_the_same_story_as_the_model(backend):
