@@ -79,7 +79,7 @@ PRESETS: dict[str, Policy] = {
 """Policies that rules ask for, by name; the warnings, at least 60 seconds, are our own choice."""
 
 
-_INSTANTS = (
+INSTANTS = (
     *("started_at", "last_activity_at", "fixed_end_at", "joined_at", "paged_at", "closing_at"),
     *("saved_at", "ended_at"),
 )
@@ -173,7 +173,7 @@ class Record:
     def shifted(self, by: float) -> "Record":
         """The same record in a timebase that is ``by`` seconds ahead."""
         moved = {
-            name: value + by for name in _INSTANTS if (value := getattr(self, name)) is not None
+            name: value + by for name in INSTANTS if (value := getattr(self, name)) is not None
         }
         return replace(self, **moved)
 

@@ -86,10 +86,13 @@ def store(value: Any) -> StoreSetting:
     if unknown:
         raise ValueError(f"unknown key {min(unknown)!r}")
     setting = StoreSetting(value.get("BACKEND", StoreSetting.backend), value.get("OPTIONS", {}))
-    if not callable(import_string(text(setting.backend))):
+    found = import_string(text(setting.backend))
+    if not callable(found):
         raise TypeError(f"{setting.backend} is not callable")
     if not isinstance(setting.options, Mapping):
         raise TypeError("OPTIONS is not a dictionary")
+    if check_options := getattr(found, "check_options", None):
+        check_options(setting.options)
     return setting
 
 

@@ -7,6 +7,7 @@ that no process clock matters. A store that cannot answer raises StoreUnavailabl
 A new store is one subclass and one line in the parameters of the contract suite in ``tests/stores``.
 """
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
@@ -23,6 +24,14 @@ class StoreUnavailable(Exception):  # noqa: N818  # named as in the protocol: er
 
 class BaseStore(ABC):
     """The contract. Each operation has an async twin with the prefix ``a``."""
+
+    @classmethod
+    def check_options(cls, options: Mapping[str, Any]) -> None:
+        """Raise TypeError or ValueError, naming the option, for what no store could be made with.
+
+        It connects to nothing.
+        """
+        inspect.signature(cls).bind(**options)
 
     @property
     def epoch(self) -> int:

@@ -1,5 +1,6 @@
 """The stores that the contract suite runs against, each on the real thing it keeps its records in."""
 
+import itertools
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,7 +15,9 @@ from realtime_session.models import MonitoredSession, TabPresence
 from realtime_session.stores.base import BaseStore
 from realtime_session.stores.memory import MemoryStore
 from realtime_session.stores.orm import ORMStore
+from realtime_session.stores.redis import RedisStore
 from tests.databases import Databases, mariadb_server, postgres_server
+from tests.redis_server import redis_server
 
 Clock = Callable[[], float]
 
@@ -36,6 +39,17 @@ class ORMBackend(Backend):
         for model in (MonitoredSession, TabPresence):
             model.objects.using(self.alias).all().delete()
         return ORMStore(using=self.alias, clock=clock)
+
+
+class RedisBackend(Backend):
+    """Each store has keys of its own, on one server."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+        self._count = itertools.count()
+
+    def make(self, clock: Clock | None = None) -> RedisStore:
+        return RedisStore(prefix=f"store{next(self._count)}", clock=clock, **self.options)
 
 
 @contextmanager
@@ -71,12 +85,19 @@ def mariadb() -> Iterator[ORMBackend]:
         yield backend
 
 
+@contextmanager
+def redis() -> Iterator[RedisBackend]:
+    with redis_server() as server:
+        yield RedisBackend(url=server.url)
+
+
 # A new store is one line here.
 BACKENDS: dict[str, Callable[[], AbstractContextManager[Backend]]] = {
     "memory": memory,
     "sqlite": sqlite,
     "postgres": postgres,
     "mariadb": mariadb,
+    "redis": redis,
 }
 
 

@@ -8,7 +8,7 @@ from realtime_session.stores.base import BaseStore
 from .backends import BACKENDS, Backend
 from .records import Clock
 
-DATABASES = [name for name in BACKENDS if name != "memory"]
+DATABASES = ("sqlite", "postgres", "mariadb")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,243 @@
+"""The Redis store's connections, and the running of its plans on them.
+
+Plans are run for threads by one client of the process, for event loops by one of each loop. Commands
+whose connection broke are sent once more on a new one, as all of them are safe to repeat; what is not
+answered in time is not asked again.
+"""
+
+import asyncio
+import builtins
+import os
+import re
+import threading
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from redis.exceptions import (
+    ConnectionError,
+    NoScriptError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+)
+
+from ..base import StoreUnavailable
+from .epoch import Epoch
+from .options import Options
+from .scripts import Call, Command
+
+T = TypeVar("T")
+Replies = list[Any]
+Plan = Generator[list[Call], Replies, T]
+"""Yields calls, which are sent at once, is sent their replies, and returns what they come to."""
+Wire = Generator[list[Command], Replies, T]
+"""The same in plain commands; broken connections are thrown in."""
+
+_ERRORS = (RedisError, RedisClusterException, OSError)
+
+
+class Clients:
+    """What plans are run on."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self.epoch = Epoch(by_address=options.is_cluster)
+        self._of_process: dict[int, _Sync] = {}
+        self._of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Async] = WeakKeyDictionary()
+
+    def run(self, plan: Plan[T]) -> T:
+        """Run a plan on this thread. Raises StoreUnavailable."""
+        # No lock: a process that was forked in the middle of this would find it locked for ever.
+        process = os.getpid()
+        client = self._of_process.get(process) or self._of_process.setdefault(
+            process, _Sync(self._options, self.epoch)
+        )
+        wire = _wire(plan)
+        try:
+            with client.place():
+                commands = next(wire)
+                while True:
+                    try:
+                        replies = client.exchange(commands)
+                    except _ERRORS as error:
+                        client.drop_idle()
+                        commands = wire.throw(error)
+                    else:
+                        commands = wire.send(replies)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        except _ERRORS as error:
+            raise unavailable(error) from _shown(error)
+
+    async def arun(self, plan: Plan[T]) -> T:
+        """Run a plan on the running event loop. Raises StoreUnavailable."""
+        client = self._user()
+        wire = _wire(plan)
+        try:
+            async with client.place():
+                commands = next(wire)
+                while True:
+                    try:
+                        replies = await client.exchange(commands)
+                    except _ERRORS as error:
+                        await client.drop_idle()
+                        commands = wire.throw(error)
+                    else:
+                        commands = wire.send(replies)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        except _ERRORS as error:
+            raise unavailable(error) from _shown(error)
+        finally:
+            await self._left(client)
+
+    def start(self) -> None:
+        """Keep the connections of the running loop until ``astop``."""
+        self._user()
+
+    async def astop(self) -> None:
+        """Close the connections of the running loop, unless somebody else uses them."""
+        client = self._of_loop.get(asyncio.get_running_loop())
+        if client is not None:
+            await self._left(client)
+
+    def _user(self) -> "_Async":
+        loop = asyncio.get_running_loop()
+        client = self._of_loop.get(loop)
+        if client is None:
+            client = self._of_loop[loop] = _Async(self._options, self.epoch)
+        client.users += 1
+        return client
+
+    async def _left(self, client: "_Async") -> None:
+        client.users -= 1
+        if not client.users:
+            # Forgotten before the first await: whoever comes meanwhile gets another one.
+            self._of_loop.pop(asyncio.get_running_loop(), None)
+            await client.close()
+
+
+class _Sync:
+    """A process's client: any number of threads, each of which waits for one of the connections."""
+
+    def __init__(self, options: Options, epoch: Epoch) -> None:
+        self._options = options
+        self._epoch = epoch
+        self._places = threading.BoundedSemaphore(options.max_connections)
+        self._lock = threading.Lock()
+        self._client: Any = None
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        if not self._places.acquire(timeout=self._options.timeout):
+            raise _NoPlaceError
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def exchange(self, commands: list[Command]) -> Replies:
+        pipeline = self._connected().pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        return pipeline.execute(raise_on_error=False)  # type: ignore[no-any-return]
+
+    def drop_idle(self) -> None:
+        """Trust no other connection either after one broke."""
+        if self._client is not None and not self._options.is_cluster:
+            self._client.connection_pool.disconnect(inuse_connections=False)
+
+    def _connected(self) -> Any:
+        if self._client is None:
+            # A Cluster's client asks for its nodes when it is made.
+            with self._lock:
+                if self._client is None:
+                    self._client = self._options.sync_client(self._epoch.on_connect)
+        return self._client
+
+
+class _Async:
+    """An event loop's client; ``users`` are those who will leave it."""
+
+    def __init__(self, options: Options, epoch: Epoch) -> None:
+        self.users = 0
+        self._options = options
+        self._places = asyncio.Semaphore(options.max_connections)
+        self._client, self._to_close = options.async_client(epoch.aon_connect)
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._options.timeout):
+                await self._places.acquire()
+        except builtins.TimeoutError:
+            raise _NoPlaceError from None
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    async def exchange(self, commands: list[Command]) -> Replies:
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        return await pipeline.execute(raise_on_error=False)  # type: ignore[no-any-return]
+
+    async def drop_idle(self) -> None:
+        """Trust no other connection either after one broke."""
+        if not self._options.is_cluster:
+            await self._client.connection_pool.disconnect(inuse_connections=False)
+
+    async def close(self) -> None:
+        for client in self._to_close:
+            await client.aclose()
+
+
+class _NoPlaceError(RedisError):
+    """All connections were in use for too long."""
+
+
+def _wire(plan: Plan[T]) -> Wire[T]:
+    replies: Replies | None = None
+    while True:
+        try:
+            calls = plan.send(replies)  # type: ignore[arg-type]  # None begins
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        replies = yield from _answered(calls)
+
+
+def _answered(calls: list[Call]) -> Wire[Replies]:
+    """Send calls; those of scripts that the server does not know, a second time with the script."""
+    replies = yield from _sent([call.command for call in calls])
+    unknown = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    if unknown:
+        again = yield from _sent([calls[n].fallback for n in unknown])
+        for n, reply in zip(unknown, again, strict=True):
+            replies[n] = reply
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
+
+
+def _sent(commands: list[Command]) -> Wire[Replies]:
+    try:
+        return (yield commands)
+    except ConnectionError:
+        return (yield commands)
+
+
+def unavailable(error: Exception) -> StoreUnavailable:
+    """Return what the contract calls it: with the kind of the error, and nothing that was asked or told."""
+    code = re.match(r"[A-Z]{2,}\b", str(error)) if isinstance(error, ResponseError) else None
+    kind = type(error).__name__.lstrip("_")
+    return StoreUnavailable(f"Redis failed: {kind}" + (f" ({code[0]})" if code else ""))
+
+
+def _shown(error: Exception) -> Exception | None:
+    # What the server says of a command may quote it, and it holds a session key.
+    return error if isinstance(error, ConnectionError | TimeoutError | OSError) else None

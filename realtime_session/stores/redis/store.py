@@ -1,0 +1,263 @@
+"""The store contract on Redis.
+
+Each operation is a plan, written once: a generator that yields calls, all sent in one round trip, and is
+sent their replies. ``clients`` runs it for threads and for event loops. What a script decides, it decides
+as ``policy`` does; see ``lua/policy.lua``.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from ...policy import DAY, EndReason, Policy, Record
+from ..base import BaseStore, Records
+from ..rows import POLICY_COLUMNS, fitted
+from .clients import Clients, Plan
+from .data import Data, groups, merged
+from .options import Options
+from .records import to_text, to_texts
+from .scripts import Script
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_PAGE = 500
+_SHORTEST_TOMBSTONE = 2 * DAY
+_OPEN, _TOUCH, _END, _FINISH, _CHANGE = map(Script, ("open", "touch", "end", "finish", "change"))
+_OVERDUE, _CLAIM, _PURGE = map(Script, ("overdue", "claim", "purge"))
+_JOIN, _RENEW, _LEAVE = map(Script, ("join", "renew", "leave"))
+
+
+def planned(
+    plan: "Callable[Concatenate[RedisStore, P], Plan[T]]",
+) -> "Callable[Concatenate[RedisStore, P], T]":
+    """Make a plan an operation; its async twin runs the plan that this one wraps."""
+
+    @wraps(plan)
+    def operation(self: "RedisStore", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._clients.run(plan(self, *args, **kwargs))
+
+    return operation
+
+
+class RedisStore(BaseStore):
+    """The contract on Redis 7.0 and newer and on Valkey: one server, one under Sentinel, or a Cluster.
+
+    The clock is the server's. In a Cluster each session goes by that of the node which holds it, so the
+    nodes' clocks must agree. ``prefix`` begins every key; ``clock`` replaces the clock by a callable that
+    returns epoch seconds, for tests. All other options are those of ``Options``.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        prefix: str = "realtime-session",
+        clock: Callable[[], float] | None = None,
+        **options: Any,
+    ) -> None:
+        if not prefix or set(prefix) & set("{}"):
+            # A brace would make a hash tag of its own.
+            raise ValueError(f"prefix {prefix!r} is empty or has a brace in it")
+        self._data = Data(prefix, clock)
+        self._clients = Clients(Options(url, **options))
+
+    @classmethod
+    def check_options(cls, options: Mapping[str, Any]) -> None:
+        cls(**options)
+
+    @property
+    def epoch(self) -> int:
+        return self._clients.epoch.number
+
+    @planned
+    def open(self, record: Record, as_of: float | None = None) -> Plan[Record | None]:
+        args = [self._data.now(), record.sid, to_text(as_of), *to_texts(fitted(record))]
+        asked = [[record.sid]]
+        answers = yield [self._data.call(_OPEN, asked[0], "sids", "due", "users", args=args)]
+        return merged(asked, answers)[1].get(record.sid)
+
+    @planned
+    def get(self, sids: Iterable[str]) -> Plan[tuple[float, Records]]:
+        return (yield from self._data.get(sids))
+
+    @planned
+    def touch(
+        self, ages: Mapping[str, float], extend: bool = False, page: bool = False
+    ) -> Plan[tuple[float, Records]]:
+        asked = groups(ages)
+        how = self._data.now(), to_text(extend), to_text(page)
+        answers = yield [
+            self._data.call(
+                _TOUCH, group, args=[*how, *(to_text(ages.get(sid, 0)) for sid in group)]
+            )
+            for group in asked
+        ]
+        return merged(asked, answers)
+
+    @planned
+    def end(self, sid: str, reason: EndReason) -> Plan[Record | None]:
+        return (yield from self._end([sid], reason.value)).get(sid)
+
+    @planned
+    def end_due(self, sids: Iterable[str]) -> Plan[list[Record]]:
+        return list((yield from self._end(sids, "")).values())
+
+    def _end(self, sids: Iterable[str], reason: str) -> Plan[Records]:
+        asked = groups(sids)
+        how = self._data.now(), reason, _token()
+        answers = yield [
+            self._data.call(_END, group, "due", "ended", "users", "keys", args=[*how, *group])
+            for group in asked
+        ]
+        return merged(asked, answers)[1]
+
+    @planned
+    def overdue(self, limit: int) -> Plan[list[str]]:
+        while True:
+            found = yield from self._data.past("due", 0, limit)
+            if not found:
+                return []
+            answers = yield [
+                self._data.call(_OVERDUE, group, "due", args=[self._data.now(), *group])
+                for group in groups(found)
+            ]
+            due = {sid.decode() for answer in answers for sid in answer}
+            if due:
+                return [sid for sid in found if sid in due]
+
+    @planned
+    def claim_unfinished(self, age: float, limit: int) -> Plan[list[Record]]:
+        found = yield from self._data.past("ended", age, limit)
+        asked = groups(found)
+        how = self._data.now(), to_text(age), _token()
+        answers = yield [
+            self._data.call(_CLAIM, group, "ended", args=[*how, *group]) for group in asked
+        ]
+        return list(merged(asked, answers)[1].values())
+
+    @planned
+    def finish(self, sids: Iterable[str]) -> Plan[None]:
+        yield [
+            self._data.call(
+                _FINISH, group, "ended", "finished", args=[to_text(_SHORTEST_TOMBSTONE), *group]
+            )
+            for group in groups(sids)
+        ]
+
+    @planned
+    def bind(
+        self, sid: str, session_key: str, cookie_age: float, credentials: str = ""
+    ) -> Plan[None]:
+        yield from self._change(
+            sid,
+            ("session_key", "=", session_key),
+            ("credentials", "=", credentials),
+            ("cookie_age", "=", to_text(cookie_age)),
+            ("saved_at", "+", "0"),
+        )
+
+    @planned
+    def set_expiry(
+        self, sid: str, idle_cap: float | None, fixed_end_in: float | None
+    ) -> Plan[None]:
+        yield from self._change(
+            sid,
+            ("idle_cap", "=", to_text(idle_cap)),
+            ("fixed_end_at", "=" if fixed_end_in is None else "+", to_text(fixed_end_in)),
+        )
+
+    @planned
+    def set_policy(self, sid: str, policy: Policy) -> Plan[bool]:
+        changes = [(name, "=", to_text(getattr(policy, name))) for name in POLICY_COLUMNS]
+        return (yield from self._change(sid, *changes))
+
+    def _change(self, sid: str, *changes: tuple[str, str, str]) -> Plan[bool]:
+        args = [self._data.now(), sid, *(text for change in changes for text in change)]
+        [found] = yield [self._data.call(_CHANGE, [sid], "due", args=args)]
+        return bool(found)
+
+    @planned
+    def join(self, sid: str, process: str, lease: float) -> Plan[None]:
+        args = self._data.now(), sid, process, to_text(lease)
+        yield [self._data.call_with_tabs(_JOIN, [sid], "leases", args=args)]
+
+    @planned
+    def leave(self, sid: str, process: str) -> Plan[None]:
+        yield from self._leave([sid], process)
+
+    @planned
+    def renew(self, sids: Iterable[str], process: str, lease: float) -> Plan[None]:
+        args = self._data.now(), process, to_text(lease)
+        yield [_RENEW.call(map(self._data.tabs, group), *args) for group in groups(sids)]
+
+    @planned
+    def close_lapsed(self) -> Plan[None]:
+        while found := (yield from self._data.past("leases", 0, _PAGE)):
+            yield from self._leave(found, "")
+
+    def _leave(self, sids: Iterable[str], process: str) -> Plan[None]:
+        how = self._data.now(), process
+        yield [
+            self._data.call_with_tabs(_LEAVE, group, "leases", "due", args=[*how, *group])
+            for group in groups(sids)
+        ]
+
+    @planned
+    def find_ended(self, session_key: str) -> Plan[Record | None]:
+        if not session_key:
+            return None
+        found = yield from self._data.sids_behind("keys", session_key)
+        _, records = yield from self._data.get(found)
+        theirs = [r for r in records.values() if r.session_key == session_key]
+        return max(theirs, key=lambda record: record.ended_at or 0.0, default=None)
+
+    @planned
+    def for_user(self, user_id: str) -> Plan[tuple[float, list[Record]]]:
+        found = yield from self._data.sids_behind("users", user_id)
+        now, records = yield from self._data.get(found)
+        live = [r for r in records.values() if r.ended_at is None and r.user_id == user_id]
+        return now, sorted(live, key=lambda record: record.started_at, reverse=True)
+
+    @planned
+    def all(self, after: str = "", limit: int = _PAGE) -> Plan[list[Record]]:
+        while True:
+            begin = f"({after}" if after else "-"
+            found = yield from self._data.range("sids", begin, "+", "LIMIT", "0", str(limit))
+            sids = sorted(found)[:limit]
+            _, records = yield from self._data.get(sids)
+            if records or not sids:
+                return [records[sid] for sid in sids if sid in records]
+            # Tombstones that have expired, and that nobody has purged.
+            after = sids[-1]
+
+    @planned
+    def purge(self, age: float) -> Plan[int]:
+        count = 0
+        while found := (yield from self._data.past("finished", age, _PAGE)):
+            keys = dict(member.split("\0", 1) for member in found)
+            answers = yield [
+                self._data.call(
+                    *(_PURGE, group, "sids", "finished", "keys"),
+                    args=[text for sid in group for text in (sid, keys[sid])],
+                )
+                for group in groups(keys)
+            ]
+            count += sum(answers)
+        return count
+
+    def start(self) -> None:
+        self._clients.start()
+
+    async def astop(self) -> None:
+        await self._clients.astop()
+
+    async def _run(self, operation: Callable[..., T], *args: Any) -> T:
+        plan = operation.__func__.__wrapped__  # type: ignore[attr-defined]  # see ``planned``
+        return await self._clients.arun(plan(self, *args))
+
+
+def _token() -> str:
+    """Return what tells a call that is sent again from another one, so that its winner still wins."""
+    return secrets.token_hex(8)
