@@ -3,15 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
-try:
-    import redis
-    import redis.asyncio
-except ImportError as error:
-    raise ImportError(
-        'The Redis store needs redis-py: pip install "django-realtime-session[redis]"'
-    ) from error
-
+import redis
+import redis.asyncio
 from redis.asyncio.cluster import ClusterNode as AsyncClusterNode
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -57,13 +52,14 @@ class Options:
             raise ValueError(f"one of url, sentinels and startup_nodes must be given, not {found}")
         if bool(self.sentinels) != bool(self.service_name):
             raise ValueError("sentinels and service_name go together")
-        if not self.timeout > 0:
+        if not isinstance(self.timeout, int | float) or not self.timeout > 0:
             raise ValueError(f"timeout must be a positive number of seconds, not {self.timeout!r}")
-        if self.max_connections < 1:
+        if not isinstance(self.max_connections, int) or self.max_connections < 1:
             raise ValueError(f"max_connections must be at least 1, not {self.max_connections!r}")
-        for host, port in (*self.sentinels, *self.startup_nodes):
-            if not isinstance(host, str) or not isinstance(port, int):
-                raise TypeError(f"sentinels and startup_nodes are (host, port), not {host, port!r}")
+        for name in ("sentinels", "startup_nodes"):
+            for address in getattr(self, name):
+                if not _is_address(address):
+                    raise TypeError(f"{name} must be pairs of host and port, not {address!r}")
         self._check_connection()
 
     def _check_connection(self) -> None:
@@ -126,8 +122,7 @@ class Options:
     def _arguments(self, retry: type[Retry] | type[AsyncRetry]) -> dict[str, Any]:
         return {
             "socket_timeout": self.timeout,
-            "socket_connect_timeout": self.timeout,
-            "socket_keepalive": True,
+            **({} if urlsplit(self.url or "").scheme == "unix" else self._network_arguments()),
             "health_check_interval": HEALTH_CHECK,
             # What clients send may hold anything.
             "encoding_errors": "surrogatepass",
@@ -136,6 +131,9 @@ class Options:
             "retry": retry(NoBackoff(), 0),
             **self.connection,
         }
+
+    def _network_arguments(self) -> dict[str, Any]:
+        return {"socket_connect_timeout": self.timeout, "socket_keepalive": True}
 
     def _sentinel_arguments(self, retry: type[Retry] | type[AsyncRetry]) -> dict[str, Any]:
         # They are asked in turn, all within the timeout.
@@ -147,3 +145,12 @@ class Options:
             "retry": retry(NoBackoff(), 0),
             **self.sentinel_kwargs,
         }
+
+
+def _is_address(address: object) -> bool:
+    return (
+        isinstance(address, list | tuple)
+        and len(address) == 2
+        and isinstance(address[0], str)
+        and isinstance(address[1], int)
+    )
