@@ -234,6 +234,8 @@ class Hub:
             look_at = warns_at
         else:
             look_at = self.store.loop_time(found.now + min(status.expires_in, LOOK_IN_WARNING))
+        refresh_at = self.store.loop_time(found.now + session.look_for_refresh(found.now))
+        look_at = min(look_at, refresh_at)
         self._scheduler.set(session.record.sid, look_at + CLOCK_GRAIN)
 
     def _forget(self, sid: str) -> None:

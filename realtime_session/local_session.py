@@ -1,5 +1,6 @@
 """One session's tabs in this process: what they were told last, and what to tell them next."""
 
+import math
 from collections.abc import Callable
 
 from msgspec import UNSET, UnsetType
@@ -66,9 +67,10 @@ class LocalSession:
         """
         record = self.record
         half_gone = record.cookie_age and abs(now - record.saved_at) > record.cookie_age / 2
-        retry_in = min(REFRESH_RETRY, record.cookie_age / 8)
-        is_asked = self._asked_at > record.saved_at and abs(now - self._asked_at) < retry_in
-        if not half_gone or record.fixed_end_at is not None or is_asked:
+        is_asked = (
+            self._asked_at > record.saved_at and abs(now - self._asked_at) < self._refresh_retry
+        )
+        if not half_gone or record.fixed_end_at is not None or is_asked or not self.tabs:
             return
         # Another tab's turn next time: this one may be frozen.
         self.tabs.append(self.tabs.pop(0))
@@ -78,6 +80,23 @@ class LocalSession:
         if url is not None:
             self._asked_at = now
             tab.push(Refresh(at=now, url=url))
+
+    def look_for_refresh(self, now: float) -> float:
+        """Do so as well where Django's session would lapse before ours, though nobody is active by now.
+
+        Returns in how many seconds to look again: infinitely many where it would not lapse.
+        """
+        record = self.record
+        lapses_at = record.saved_at + record.cookie_age
+        is_kept = not record.cookie_age or lapses_at >= record.expires_at
+        if is_kept or record.fixed_end_at is not None:
+            return math.inf
+        self.ask_refresh(now)
+        return max(lapses_at - record.cookie_age / 2 - now, self._refresh_retry)
+
+    @property
+    def _refresh_retry(self) -> float:
+        return min(REFRESH_RETRY, self.record.cookie_age / 8)
 
     def _push(
         self, message_for: Callable[[Tab], ServerMessage], tabs: list[Tab] | None = None

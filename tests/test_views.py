@@ -121,3 +121,16 @@ async def test_nobody_is_asked_to_refresh_a_young_cookie(client: Client) -> None
     async with tab(client) as one:
         await one.say("activity")
         assert await one.receive_nothing(timeout=0.5)
+
+
+async def test_a_tab_is_asked_to_refresh_what_would_lapse_before_the_deadline(
+    client: Client,
+) -> None:
+    await aage(client, 4)
+    # Active since the save, but not since half of what it gave has passed.
+    await MonitoredSession.objects.all().aupdate(cookie_age=8, last_activity_at=time.time() - 1)
+    async with tab(client) as one:
+        await one.hear("refresh")
+        await sync_to_async(client.post)("/session/refresh/")
+        await MonitoredSession.objects.all().aupdate(cookie_age=10_000)
+        assert await one.receive_nothing(timeout=1.5)
