@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from . import conf
 from .identity import Identities
 from .policy import EndReason, Record
-from .store_calls import StoreCalls
+from .store_calls import Found, StoreCalls
 from .stores import StoreUnavailable
 from .tasks import Service
 
@@ -19,6 +19,10 @@ logger = logging.getLogger(__name__)
 
 CYCLE_TIME = 0.5
 """Seconds for a request that changes the session's key to say so: the old key is gone a little earlier."""
+
+
+EARLY = 1.5
+"""Seconds by which an engine's session may be gone before its fixed end: Django cuts off the fraction."""
 
 
 class Revalidator:
@@ -54,7 +58,7 @@ class Revalidator:
             found = await self._store.find(sid)
             if found is None or not found.is_live:
                 return False
-            if not await self._identities.rejected([found.record]):
+            if not await self._rejected([found]):
                 return True
             await asyncio.sleep(wait)
         await self._store.end(sid, EndReason.REVOKED)
@@ -72,8 +76,17 @@ class Revalidator:
         suspects = await self._identities.rejected(records)
         # What is known here may be older than the session's key.
         found = [await self._store.find(record.sid) for record in suspects]
-        rejected = await self._identities.rejected([f.record for f in found if f and f.is_live])
+        rejected = await self._rejected([f for f in found if f and f.is_live])
         missing = {(record.sid, record.session_key) for record in rejected}
         for sid, _ in missing & self._missing:
             await self._store.end(sid, EndReason.REVOKED)
         self._missing = missing
+
+    async def _rejected(self, found: Iterable[Found]) -> list[Record]:
+        """Return what Django would not accept any more; but not what reaches its fixed end presently."""
+        return await self._identities.rejected([f.record for f in found if not _ends_presently(f)])
+
+
+def _ends_presently(found: Found) -> bool:
+    fixed_end_at = found.record.fixed_end_at
+    return fixed_end_at is not None and fixed_end_at - found.now < EARLY
