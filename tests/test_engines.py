@@ -4,81 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable
 
-import pytest
-from websockets.exceptions import ConnectionClosed
+from tests.engines import ENGINES, copy_of, each_engine, key_of
+from tests.servers import Server, hear
 
-from tests.servers import Browser, Server, hear
-
-BACKENDS = "django.contrib.sessions.backends"
-REVOCABLE = {
-    "db": f"{BACKENDS}.db",
-    "cache": f"{BACKENDS}.cache",
-    "cached_db": f"{BACKENDS}.cached_db",
-    "file": f"{BACKENDS}.file",
-    "key_value": "tests.project.engines.key_value",
-    "with_columns": "tests.project.engines.with_columns",
-}
-ENGINES = REVOCABLE | {"signed_cookies": f"{BACKENDS}.signed_cookies"}
-each_engine = pytest.mark.parametrize("engine", list(ENGINES))
 Start = Callable[..., Server]
-
-
-def copy_of(browser: Browser) -> Browser:
-    """A browser to which the cookies were carried, before they are deleted in the first one."""
-    copy = browser.server.browser()
-    copy.http.cookies.update(browser.http.cookies)
-    return copy
-
-
-def key_of(browser: Browser) -> str:
-    return browser.http.cookies["sessionid"]
-
-
-def exists(server: Server, key: str) -> bool:
-    return bool(server.browser().http.get("/exists/", params={"key": key}).json()["exists"])
-
-
-async def refused(browser: Browser) -> tuple[str | None, int]:
-    """The reason that a socket with the browser's cookies hears, and the close code."""
-    reason = None
-    async with browser.tab() as tab:
-        try:
-            while True:
-                reason = (await hear(tab)).get("reason")
-        except ConnectionClosed:
-            return reason, int(tab.close_code or 0)
-
-
-@each_engine
-async def test_an_idle_session_has_ended_for_good(start: Start, engine: str) -> None:
-    policy = {"IDLE_TIMEOUT": 2, "WARN_BEFORE": 1}
-    server = start(policy=policy, TESTS_SESSION_ENGINE=ENGINES[engine])
-    browser = server.browser().sign_in()
-    copy, key = copy_of(browser), key_of(browser)
-    async with browser.tab() as tab:
-        said = [(await hear(tab))["type"] for _ in range(3)]
-    assert said == ["state", "warning", "expired"]
-    if engine in REVOCABLE:
-        assert not exists(server, key), "deleted without a request"
-    assert await refused(copy_of(copy)) == ("idle", 4401)
-    for each in (browser, copy, copy_of(copy)):
-        answer = each.http.get("/whoami/")
-        assert answer.json()["user"] == ""
-    assert copy_of(browser).http.get("/whoami/").json()["user"] == ""
-
-
-@each_engine
-async def test_a_signed_out_session_cannot_be_replayed(start: Start, engine: str) -> None:
-    server = start(policy={}, TESTS_SESSION_ENGINE=ENGINES[engine])
-    browser = server.browser().sign_in()
-    browser.http.get("/write/")
-    copy = copy_of(browser)
-    async with browser.tab() as tab:
-        assert (await hear(tab))["type"] == "state"
-        await asyncio.to_thread(browser.post, "/logout/")
-        assert (await hear(tab))["reason"] == "logout"
-    assert await refused(copy_of(copy)) == ("logout", 4401)
-    assert copy.http.get("/whoami/").json() == {"user": "", "ended": "logout"}
 
 
 @each_engine
@@ -165,21 +94,6 @@ async def test_columns_of_an_engine_of_its_own_are_kept(start: Start) -> None:
 
 
 @each_engine
-async def test_a_session_of_a_deactivated_user_is_revoked(start: Start, engine: str) -> None:
-    server = start(policy={"REVALIDATE_INTERVAL": 1}, TESTS_SESSION_ENGINE=ENGINES[engine])
-    browser, other = server.browser().sign_in(), server.browser().sign_in("ben")
-    async with browser.tab() as tab, other.tab() as stranger:
-        await hear(tab)
-        await hear(stranger)
-        server.sql("UPDATE auth_user SET is_active = 0 WHERE username = ?", "anna")
-        asked_at = time.monotonic()
-        assert (await hear(tab))["reason"] == "revoked"
-        assert time.monotonic() - asked_at < 2
-        await stranger.send('{"type": "sync"}')
-        assert (await hear(stranger))["type"] == "state"
-
-
-@each_engine
 async def test_an_extend_of_a_deactivated_user_is_not_honoured(start: Start, engine: str) -> None:
     server = start(policy={}, TESTS_SESSION_ENGINE=ENGINES[engine])
     browser = server.browser().sign_in()
@@ -187,27 +101,4 @@ async def test_an_extend_of_a_deactivated_user_is_not_honoured(start: Start, eng
         await hear(tab)
         server.sql("UPDATE auth_user SET is_active = 0 WHERE username = ?", "anna")
         await tab.send('{"type": "extend"}')
-        assert (await hear(tab))["reason"] == "revoked"
-
-
-@each_engine
-async def test_ones_own_change_of_password_keeps_the_session(start: Start, engine: str) -> None:
-    server = start(policy={"REVALIDATE_INTERVAL": 1}, TESTS_SESSION_ENGINE=ENGINES[engine])
-    browser = server.browser().sign_in()
-    async with browser.tab() as tab:
-        await hear(tab)
-        assert browser.http.get("/change-password/").status_code == 200
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(hear(tab), 2)
-        await tab.send('{"type": "extend", "id": "x"}')
-        assert (await hear(tab))["id"] == "x"
-    assert browser.http.get("/whoami/").json()["user"] == "anna"
-
-
-async def test_a_session_that_others_deleted_is_revoked(start: Start) -> None:
-    server = start(policy={"REVALIDATE_INTERVAL": 1})
-    browser = server.browser().sign_in()
-    async with browser.tab() as tab:
-        await hear(tab)
-        server.sql("DELETE FROM django_session")
         assert (await hear(tab))["reason"] == "revoked"

@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from tests.servers import Browser, Server, hear
+from tests.servers import Browser, Server, hear, hear_only
 
 Start = Callable[..., Server]
 LATE = 1.5
@@ -25,14 +25,6 @@ def sign_in_with_expiry(server: Server, **expiry: Any) -> Browser:
 
 def who(browser: Browser) -> dict[str, str | None]:
     return dict(browser.http.get("/whoami/").json())
-
-
-async def hear_only(tab: ClientConnection, type: str) -> dict[str, Any]:
-    """The next message that is no call for the cookie to be renewed."""
-    while (message := await hear(tab))["type"] == "refresh":
-        pass
-    assert message["type"] == type, message
-    return message
 
 
 async def is_ended_absolutely(tab: ClientConnection, ends_at: float) -> None:

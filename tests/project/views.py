@@ -1,6 +1,7 @@
 import asyncio
 import threading
 import time
+from dataclasses import fields
 from datetime import timedelta
 
 from django.contrib import messages
@@ -157,6 +158,24 @@ def policy_of(request: HttpRequest) -> Policy:
     return PRESETS["nist_aal3"]
 
 
+def policy_asked_for(request: HttpRequest) -> Policy:
+    """What the query of the login says: for each session another one."""
+    names = {field.name for field in fields(Policy)}
+    return Policy(**{name: float(each) for name, each in request.GET.items() if name in names})
+
+
+@passive
+def sid(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(monitor.sid_of(request))
+
+
+@passive
+def delete_session(request: HttpRequest) -> HttpResponse:
+    """Does to a session what another package could, which knows nothing of ours."""
+    session_class()().delete(request.GET["key"])
+    return HttpResponse("deleted")
+
+
 @passive
 def apply_policy(request: HttpRequest) -> HttpResponse:
     """Gives the session another policy while it runs."""
@@ -173,6 +192,7 @@ def slow_write(request: HttpRequest) -> HttpResponse:
 
 
 def change_password(request: HttpRequest) -> HttpResponse:
+    """One's own, as Django's own view does it."""
     request.user.set_password("new")
     request.user.save()
     update_session_auth_hash(request, request.user)
