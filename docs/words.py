@@ -97,8 +97,13 @@ CLOSE_CODES = {
         "More than 10 messages a second for 5 seconds, or too many tabs of one session.",
         "reconnects after 30 s",
     ),
+    CloseCode.SERVICE_RESTART: (
+        "The server process stops, as for a restart; daphne sends 1000.",
+        "reconnects, within 5 s",
+    ),
     CloseCode.TRY_AGAIN_LATER: (
-        "The server cannot serve this tab now: its store is down, or the tab reads too slowly.",
+        "The server cannot serve this tab now: its store is down, or the tab reads too slowly; "
+        "daphne sends 1000.",
         "reconnects",
     ),
 }

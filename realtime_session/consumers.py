@@ -9,7 +9,7 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from msgspec import UNSET
 
-from . import presenter, protocol
+from . import drain, presenter, protocol
 from .handshake import Handshake
 from .hub import Hub, TooManyTabsError
 from .local_session import expired, unavailable
@@ -28,9 +28,6 @@ from .protocol import (
 from .store_calls import Found
 from .stores import StoreUnavailable
 from .tab import Send, Tab
-
-SERVICE_RESTART = 1012
-"""The close code with which uvicorn ends its sockets when it stops (registered with RFC 6455's codes)."""
 
 logger = logging.getLogger(__name__)
 
@@ -60,10 +57,12 @@ class SessionConsumer(AsyncWebsocketConsumer):
             task = asyncio.current_task()
             if not self.tab.closed or task is None:
                 self.server_stops = True
+                self.tab.close(CloseCode.SERVICE_RESTART)
                 raise
             task.uncancel()
         finally:
-            await self.hub.detach(self.tab, comes_back=self.server_stops)
+            comes_back = self.server_stops or drain.is_stopping()
+            await self.hub.detach(self.tab, comes_back=comes_back)
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Handle one event of the server. Nothing that a client sends can name a handler."""
@@ -73,7 +72,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
             case "websocket.receive":
                 await self.receive(message.get("text"), message.get("bytes"))
             case "websocket.disconnect":
-                self.server_stops = message.get("code") == SERVICE_RESTART
+                self.server_stops = message.get("code") == CloseCode.SERVICE_RESTART
                 raise StopConsumer
 
     async def connect(self) -> None:
@@ -84,7 +83,9 @@ class SessionConsumer(AsyncWebsocketConsumer):
             raise StopConsumer
         await self.accept(handshake.subprotocol)
         self.tab.language, self.tab.script_name = handshake.language, handshake.script_name
-        if not handshake.has_common_subprotocol:
+        if drain.is_stopping():
+            self.tab.close(CloseCode.SERVICE_RESTART)
+        elif not handshake.has_common_subprotocol:
             self.tab.close(CloseCode.NO_COMMON_SUBPROTOCOL)
         else:
             await self._sign_in(handshake.session_key)

@@ -6,14 +6,16 @@ ASGI lifespan. It schedules one look per session; what the look finds is pushed 
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from . import bus, conf
+from .drain import Drain
 from .identity import Identities
 from .link import Link
 from .local_session import LocalSession
 from .policy import Record
 from .presence import Presence
+from .protocol import CloseCode
 from .revalidator import Revalidator
 from .scheduler import Scheduler
 from .store_calls import Found, StoreCalls
@@ -26,6 +28,8 @@ NEAR_WARNING = 1.0
 LOOK_AGAIN = 0.25
 CLOCK_GRAIN = 0.001
 THREADS = 4
+CLOSE_TIMEOUT = 3.0
+"""Seconds that slow tabs may keep a stopping process from writing what is left to write."""
 
 _hubs: dict[asyncio.AbstractEventLoop, "Hub"] = {}
 
@@ -43,6 +47,8 @@ class Hub:
         self._sockets = 0
         self._stopper: asyncio.Task[None] | None = None
         self._arriving: dict[Tab, set[str]] = {}
+        self._is_deserted = asyncio.Event()
+        self._drain = Drain(self._empty)
         self._threads = DatabaseThreads(THREADS, "realtime-session-database")
         self._scheduler = Scheduler(loop, self._want_looks)
         self.identities = Identities()
@@ -85,26 +91,46 @@ class Hub:
                 grace = session.record.policy.tab_close_grace
                 if grace is not None and not comes_back:
                     self._presence.went(tab.sid, grace)
-        self._sockets -= 1
         try:
             await tab.drop()
         finally:
+            self._sockets -= 1
             self._stop_if_idle()
             if self._stopper is not None:
                 # Shielded: the server may cancel the socket that went last, but not what it leaves to do.
                 await asyncio.shield(self._stopper)
 
     def _stop_if_idle(self) -> None:
-        if not self._sockets and not self._presence.is_waiting and _hubs.get(self._loop) is self:
+        if not self._sockets:
+            self._is_deserted.set()
+            if not self._presence.is_waiting:
+                self._stop_soon()
+
+    def _stop_soon(self) -> None:
+        if _hubs.get(self._loop) is self:
             del _hubs[self._loop]
             self._stopper = self._loop.create_task(self._stop(), name="realtime-session-stop")
 
+    async def _empty(self) -> None:
+        """Close all sockets and write what is left to write, as the process is about to stop."""
+        tabs = [tab for session in self._sessions.values() for tab in session.tabs]
+        for tab in (*tabs, *self._arriving):
+            tab.close(CloseCode.SERVICE_RESTART)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._is_deserted.wait()
+        self._stop_soon()
+        if self._stopper is not None:
+            await asyncio.shield(self._stopper)
+
     def _start(self) -> None:
+        self._drain.start()
         for part in self._parts:
             part.start()
         bus.listen(self.hear)
 
     async def _stop(self) -> None:
+        self._drain.stop()
         bus.unlisten(self.hear)
         self._scheduler.clear()
         for part in reversed(self._parts):

@@ -20,8 +20,13 @@ ErrorCode = Literal["bad_json", "bad_message", "unknown_type", "rate_limited", "
 
 
 class CloseCode(enum.IntEnum):
-    """Why the server closed a socket. Private codes (RFC 6455, 7.4.2) that every server can send."""
+    """Why the server closed a socket.
 
+    Those from 4000 are private (RFC 6455, 7.4.2), and every server can send them. daphne sends 1000 for
+    those below.
+    """
+
+    SERVICE_RESTART = 1012
     TRY_AGAIN_LATER = 1013
     ENDED = 4001
     BAD_FRAMES = 4400

@@ -12,6 +12,9 @@ logger = logging.getLogger(__name__)
 
 MAX_WAITING = 32
 CLOSE_TIMEOUT = 5.0
+NORMAL_CLOSURE = 1000
+REGISTERED_CODES = range(1001, 3000)
+"""Close codes that are registered with those of RFC 6455."""
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -100,7 +103,7 @@ class Tab:
     async def _write(self) -> None:
         try:
             while self._waiting:
-                await self._send(self._waiting.pop(0))
+                await self._send_one(self._waiting.pop(0))
         except Exception as error:
             # Servers differ in what they raise when the peer is gone.
             logger.debug("A tab of %s… could not be told: %r", self.sid[:8], error)
@@ -109,3 +112,12 @@ class Tab:
         finally:
             if self._writer is asyncio.current_task():
                 self._writer = None
+
+    async def _send_one(self, event: dict[str, Any]) -> None:
+        try:
+            await self._send(event)
+        except Exception:
+            if event.get("code", NORMAL_CLOSURE) not in REGISTERED_CODES:
+                raise
+            # daphne refuses to send these, and would leave the socket open.
+            await self._send({**event, "code": NORMAL_CLOSURE})

@@ -110,9 +110,12 @@ def start(prepared: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
     def start(
-        name: str = "daphne", policy: dict[str, Any] | None = None, **environment: str
+        name: str = "daphne",
+        policy: dict[str, Any] | None = None,
+        options: tuple[str, ...] = (),
+        **environment: str,
     ) -> Server:
-        server = Server(name, tmp_path, policy or {}, **environment)
+        server = Server(name, tmp_path, policy or {}, options, **environment)
         servers.append(server)
         server.start()
         return server

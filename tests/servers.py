@@ -74,7 +74,12 @@ class Server:
     """One server process on the database in ``scratch``; its port stays the same through restarts."""
 
     def __init__(
-        self, name: str, scratch: Path, realtime_session: dict[str, Any], **environment: str
+        self,
+        name: str,
+        scratch: Path,
+        realtime_session: dict[str, Any],
+        options: tuple[str, ...] = (),
+        **environment: str,
     ) -> None:
         self._scratch = scratch
         self.port = free_port()
@@ -82,7 +87,8 @@ class Server:
         self.url = f"http://{self.host}"
         self.log = scratch / f"{name}-{self.port}.log"
         self.engine = environment.get("TESTS_SESSION_ENGINE", "")
-        self._command = [part.format(port=self.port) for part in COMMANDS[name]]
+        *command, application = COMMANDS[name]
+        self._command = [part.format(port=self.port) for part in (*command, *options, application)]
         self._environment = _environment(scratch, realtime_session) | environment
         self._process: subprocess.Popen[bytes] | None = None
         self._browsers: list[Browser] = []
@@ -103,11 +109,14 @@ class Server:
             )
         wait_for(self._process, self.port, self.log)
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(timeout=30)
-            self._process = None
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int | None:
+        """Stop the process, if it still runs; return its exit status."""
+        if self._process is None:
+            return None
+        self._process.send_signal(number)
+        status = self._process.wait(timeout=30)
+        self._process = None
+        return status
 
     def close(self) -> None:
         """Kill the process, if it still runs, and close the browsers."""

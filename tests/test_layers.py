@@ -23,6 +23,7 @@ LAYERS = [
         "signals",
         "decorators",
         "store_clock",
+        "drain",
     },
     {"values"},
     {"conf", "wording", "tab"},

@@ -338,6 +338,7 @@ def test_any_json_is_a_message_or_one_of_the_two_errors(value):
 
 def test_close_codes_are_those_of_the_protocol():
     assert {code.name: int(code) for code in CloseCode} == {
+        "SERVICE_RESTART": 1012,
         "TRY_AGAIN_LATER": 1013,
         "ENDED": 4001,
         "BAD_FRAMES": 4400,
@@ -348,7 +349,7 @@ def test_close_codes_are_those_of_the_protocol():
 
 
 def test_private_close_codes_are_in_the_range_that_every_server_can_send():
-    assert all(code == 1013 or 3000 <= code <= 4999 for code in CloseCode)
+    assert all(code in (1012, 1013) or 3000 <= code <= 4999 for code in CloseCode)
 
 
 def test_words_are_those_of_the_protocol():

@@ -15,6 +15,7 @@
 const PROTOCOL = "realtime-session.v1";
 const BACKOFF_BASE = 500; // milliseconds, as all that follow
 const BACKOFF_CAP = 30_000;
+const RESTART_SPREAD = 5_000; // over which the tabs of a server that was stopped spread their return
 const STABLE = 5_000; // a socket that lived this long ends the backoff; one that dies sooner goes on with it
 const CONNECT_LIMIT = 10_000;
 const ANSWER_LIMIT = 5_000;
@@ -23,6 +24,7 @@ const HIDDEN_TICK = 60_000; // browsers wake hidden tabs once a minute
 const TOLERANCE = 2_000; // a tick, a clock or a message that is off by more is a gap
 const PUSH_GRACE = 1_500; // what a warning may be late, before the tab asks where it is
 const GESTURE = 500; // input this soon after the last `activity` belongs to the same click or keystroke
+const RESTART = [1000, 1001, 1012]; // how servers close when they are stopped
 const FATAL = { 4400: "the server refused this client's messages", 4406: "no common protocol version" };
 const INPUT = ["pointerdown", "keydown", "click", "input", "wheel", "touchmove", "mousemove"];
 
@@ -213,12 +215,18 @@ export class SessionClient extends EventTarget {
       return this.stop();
     }
     if (code === 4429) this.#heldUntil = performance.now() + BACKOFF_CAP;
-    this.#retry();
+    this.#retry(RESTART.includes(code) ? this.#spread : 0);
     if (this.#wanted) this.#askByHttp();
   }
 
-  #retry() {
-    const backoff = Math.random() * Math.min(BACKOFF_CAP, BACKOFF_BASE * 2 ** this.#attempts++);
+  // All tabs of a server lose it in one moment, and must not come back in one. No tab is late for its warning.
+  get #spread() {
+    const room = (until(this.#warnsAt) * 1000) / 2;
+    return Math.max(0, Math.min(RESTART_SPREAD, room));
+  }
+
+  #retry(spread = 0) {
+    const backoff = Math.random() * Math.max(spread, Math.min(BACKOFF_CAP, BACKOFF_BASE * 2 ** this.#attempts++));
     const again = () => (this.#config.socket ? this.#connect() : this.#ask());
     clearTimeout(this.#retryTimer);
     this.#retryTimer = setTimeout(again, Math.max(backoff, this.#heldUntil - performance.now()));
