@@ -98,12 +98,11 @@ CLOSE_CODES = {
         "reconnects after 30 s",
     ),
     CloseCode.SERVICE_RESTART: (
-        "The server process stops, as for a restart; daphne sends 1000.",
+        "The server stops, as for a restart.",
         "reconnects, within 5 s",
     ),
     CloseCode.TRY_AGAIN_LATER: (
-        "The server cannot serve this tab now: its store is down, or the tab reads too slowly; "
-        "daphne sends 1000.",
+        "The server cannot serve this tab now: its store is down, or the tab reads too slowly.",
         "reconnects",
     ),
 }
