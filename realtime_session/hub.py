@@ -76,6 +76,7 @@ class Hub:
             hub = _hubs[loop] = cls(loop)
             hub._start()
         hub._sockets += 1
+        hub._is_deserted.clear()
         return hub
 
     async def detach(self, tab: Tab, *, comes_back: bool = False) -> None:
