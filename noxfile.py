@@ -1,7 +1,7 @@
 """The suite on every Python and Django that the package supports: ``make matrix``.
 
 nox takes pyenv's newest of each Python, or the one that ``PYENV_VERSION`` names, else the one on ``PATH``; it
-passes over those that are nowhere. By itself it runs what starts neither a server nor a browser; what
+passes over those that are nowhere. By itself it leaves out the browser and most servers (``SLOW``); what
 follows ``--`` is given to pytest, ``tests`` for all.
 """
 

@@ -53,7 +53,7 @@ call_command("check", fail_level="WARNING")
 call_command("migrate", verbosity=0)
 """
 # No reader waits for a quarter of an hour.
-IN_A_HURRY = 'REALTIME_SESSION |= {"IDLE_TIMEOUT": 30, "WARN_BEFORE": 28}\n'
+IN_A_HURRY = 'REALTIME_SESSION |= {"IDLE_TIMEOUT": 30, "WARN_BEFORE": 22}\n'
 
 
 def section(title: str) -> str:
