@@ -98,7 +98,9 @@ class Server:
         self._browsers.append(Browser(self))
         return self._browsers[-1]
 
-    def start(self) -> None:
+    def start(self, **environment: str) -> None:
+        """Start the process, with what is new in its environment."""
+        self._environment |= environment
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *self._command],

@@ -12,7 +12,8 @@ SCRATCH = Path(
 )
 SCRATCH.mkdir(exist_ok=True)
 
-SECRET_KEY = "only-for-tests"
+SECRET_KEY = os.environ.get("TESTS_SECRET_KEY", "only-for-tests")
+SECRET_KEY_FALLBACKS = os.environ.get("TESTS_SECRET_KEY_FALLBACKS", "").split()
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 DATABASES = {
     "default": {

@@ -19,6 +19,7 @@ PATIENCE = 60
 
 Fact = Callable[[Server], Awaitable[None]]
 FACTS: dict[str, Fact] = {}
+RESTARTS: list[str] = []
 
 
 def fact(look_at: Fact) -> Fact:
@@ -26,10 +27,26 @@ def fact(look_at: Fact) -> Fact:
     return look_at
 
 
+def restarts(look_at: Fact) -> Fact:
+    """A fact that is looked at when all others were, as it restarts the server."""
+    RESTARTS.append(look_at.__name__)
+    return look_at
+
+
 async def look_at_all(server: Server) -> dict[str, BaseException | None]:
     """What came of each fact; None where it holds."""
-    looks = [asyncio.wait_for(look_at(server), PATIENCE) for look_at in FACTS.values()]
-    return dict(zip(FACTS, await asyncio.gather(*looks, return_exceptions=True), strict=True))
+    together = [name for name in FACTS if name not in RESTARTS]
+    outcomes = await asyncio.gather(*(look_at(server, name) for name in together))
+    outcomes += [await look_at(server, name) for name in RESTARTS]
+    return dict(zip(together + RESTARTS, outcomes, strict=True))
+
+
+async def look_at(server: Server, name: str) -> BaseException | None:
+    try:
+        await asyncio.wait_for(FACTS[name](server), PATIENCE)
+    except Exception as failure:
+        return failure
+    return None
 
 
 async def sign_in(server: Server, name: str = "anna", **policy: float) -> Browser:
