@@ -5,10 +5,10 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test matrix lint bench docs clean
+.PHONY: help demo test test-faults matrix lint bench docs clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.package ## Serve the demo site; HOST, PORT and DEMO_* configure it
 	@$(BIN)/python demo_site/manage.py serve
@@ -19,6 +19,10 @@ test: $(VENV)/.development ## Run the whole test suite and measure its coverage
 	$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+test-faults: $(VENV)/.development ## Inject faults at length and at scale, and sum up what held
+	@$(BIN)/python -m tests.system
+	$(BIN)/python -m pytest -m slow_fault tests/faults
 
 matrix: $(VENV)/.development ## Run the quick tests on each Python there is and each Django; TESTS=tests for all
 	@$(BIN)/python -m pip install --quiet --group matrix

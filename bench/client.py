@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 
 CONNECT_TIMEOUT = 20.0
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
+LOST, NO_CODE = 1006, 1005
 
 # What Chromium sends, since servers keep the headers for as long as the socket is open.
 HANDSHAKE = """\
@@ -50,6 +51,7 @@ class Tab(asyncio.Protocol):
         self._received: deque[Received] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._lost = False
+        self.close_code = LOST
 
     @classmethod
     async def open(cls, port: int, session_key: str) -> Self:
@@ -62,14 +64,18 @@ class Tab(asyncio.Protocol):
     async def next(self, wanted: str) -> Received:
         """Wait for the next message of the type ``wanted``, passing over others."""
         while True:
-            while self._received:
-                received = self._received.popleft()
-                if received.message["type"] == wanted:
-                    return received
+            received = await self.hear()
+            if received.message["type"] == wanted:
+                return received
+
+    async def hear(self) -> Received:
+        """Wait for the next message. Raises ConnectionError once there will be none: see ``close_code``."""
+        while not self._received:
             if self._lost:
-                raise ConnectionError(f"the socket was closed before {wanted!r} came")
+                raise ConnectionError(f"the socket was closed: {self.close_code}")
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
+        return self._received.popleft()
 
     def send(self, message: bytes) -> None:
         """Send a text frame of at most 125 bytes."""
@@ -106,6 +112,7 @@ class Tab(asyncio.Protocol):
             elif opcode == PING:
                 self._transport.write(_frame(PONG, payload))
             elif opcode == CLOSE:
+                self.close_code = int.from_bytes(payload[:2]) or NO_CODE
                 self._transport.close()
 
     def _frames(self) -> Iterable[tuple[int, bytes]]:

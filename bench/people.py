@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from typing import NamedTuple
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
@@ -17,9 +18,24 @@ from realtime_session.stores import get_store
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
-@transaction.atomic
-def log_in(count: int, policy_for: Callable[[int], Policy] = lambda index: Policy()) -> list[str]:
+PolicyFor = Callable[[int], Policy]
+
+
+class LoggedIn(NamedTuple):
+    """One person's session."""
+
+    sid: str
+    session_key: str
+
+
+def log_in(count: int, policy_for: PolicyFor = lambda index: Policy()) -> list[str]:
     """Log in ``count`` new people, each with one session; return the session keys."""
+    return [person.session_key for person in begin(count, policy_for)]
+
+
+@transaction.atomic
+def begin(count: int, policy_for: PolicyFor) -> list[LoggedIn]:
+    """Log in ``count`` new people; each policy is asked for when its session begins."""
     name = secrets.token_hex(4)
     users = get_user_model().objects.bulk_create(
         User(username=f"{name}-{index}", password="!") for index in range(count)
@@ -30,7 +46,7 @@ def log_in(count: int, policy_for: Callable[[int], Policy] = lambda index: Polic
 alog_in = sync_to_async(log_in)
 
 
-def _begin(user: User, policy: Policy) -> str:
+def _begin(user: User, policy: Policy) -> LoggedIn:
     sid = secrets.token_hex(16)
     session = SessionStore()
     session[SESSION_KEY] = str(user.pk)
@@ -49,4 +65,4 @@ def _begin(user: User, policy: Policy) -> str:
         cookie_age=float(session.get_expiry_age()),
     )
     get_store().open(record, as_of=0.0)
-    return session.session_key or ""
+    return LoggedIn(sid, session.session_key or "")

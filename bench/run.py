@@ -22,7 +22,7 @@ T = TypeVar("T")
 def main() -> int:
     """Run all measurements."""
     arguments = _parser().parse_args()
-    _raise_file_limit(2 * arguments.tabs + 1000)
+    raise_file_limit(2 * arguments.tabs + 1000)
     with tempfile.TemporaryDirectory(prefix="realtime-session-bench-") as directory:
         _set_up(Path(directory) / "bench.sqlite3")
         return _measure(arguments)
@@ -36,7 +36,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _raise_file_limit(needed: int) -> None:
+def raise_file_limit(needed: int) -> None:
+    """Let this process, and those that it starts, open ``needed`` files, as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(needed, hard), hard))

@@ -41,13 +41,13 @@ def free_port() -> int:
 
 def prepare(scratch: Path, settings: str = "tests.settings") -> None:
     """Make the database in ``scratch``, with its users."""
-    environment = _environment(scratch, {}) | {"DJANGO_SETTINGS_MODULE": settings}
+    environment = server_environment(scratch, {}) | {"DJANGO_SETTINGS_MODULE": settings}
     for arguments in (["migrate", "-v0", "--run-syncdb"], ["shell", "-v0", "-c", CREATE_USERS]):
         command = [sys.executable, "-m", "django", *arguments]
         subprocess.run(command, env=environment, cwd=ROOT, check=True)
 
 
-def _environment(scratch: Path, realtime_session: dict[str, Any]) -> dict[str, str]:
+def server_environment(scratch: Path, realtime_session: dict[str, Any]) -> dict[str, str]:
     return {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "tests.settings",
@@ -89,7 +89,7 @@ class Server:
         self.engine = environment.get("TESTS_SESSION_ENGINE", "")
         *command, application = COMMANDS[name]
         self._command = [part.format(port=self.port) for part in (*command, *options, application)]
-        self._environment = _environment(scratch, realtime_session) | environment
+        self._environment = server_environment(scratch, realtime_session) | environment
         self._process: subprocess.Popen[bytes] | None = None
         self._browsers: list[Browser] = []
 
@@ -110,6 +110,20 @@ class Server:
                 stderr=log,
             )
         wait_for(self._process, self.port, self.log)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, and do not wait for what comes of it."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int | None:
         """Stop the process, if it still runs; return its exit status."""

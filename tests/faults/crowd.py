@@ -1,0 +1,191 @@
+"""People with tabs on several processes: some go on working, the others sit there until their session ends.
+
+All of them work until everybody has arrived, however long that takes; then ``sit`` lets the others stop.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from tests.faults.tab import EXTEND, LongTab
+from tests.faults.waits import Waits
+
+ACTIVITY = b'{"type":"activity"}'
+CONNECTS_AT_ONCE = 50
+ARRIVAL_TIMEOUT = 120.0
+TICK = 0.05
+
+
+@dataclass
+class Person:
+    sid: str
+    session_key: str
+    is_active: bool
+    works: bool = True
+    tabs: list[LongTab] = field(default_factory=list)
+
+    @property
+    def deadline_at(self) -> float:
+        """By the store's clock, as far as any tab has been told."""
+        return max(tab.deadline_at for tab in self.tabs)
+
+    @property
+    def connected(self) -> list[LongTab]:
+        return [tab for tab in self.tabs if tab.connected_at]
+
+    def sit(self) -> None:
+        """Do something one last time, and then nothing any more."""
+        self.works = False
+        for tab in self.tabs:
+            tab.stays = False
+        self.connected[0].send(EXTEND)
+
+
+class Crowd:
+    """``pace`` are the seconds between two activities of one who works."""
+
+    def __init__(self, ports: Sequence[int], pace: float, waits: Waits) -> None:
+        self.ports = ports
+        self.people: list[Person] = []
+        self.began_at = time.time()
+        self._pace = pace
+        self._tasks: list[asyncio.Task[None]] = []
+        self.waits = waits
+        self._outages: list[tuple[float, float, int | None]] = []
+        self._run(self._act())
+        self._run(self._watch_waits())
+
+    @property
+    def active(self) -> list[Person]:
+        return [person for person in self.people if person.is_active]
+
+    @property
+    def idle(self) -> list[Person]:
+        return [person for person in self.people if not person.is_active]
+
+    @property
+    def tabs(self) -> list[LongTab]:
+        return [tab for person in self.people for tab in person.tabs]
+
+    def add(
+        self,
+        logins: Sequence[tuple[str, str]],
+        *,
+        is_active: bool = False,
+        works: bool = True,
+        homes: Sequence[Sequence[int]] = ((0,),),
+        probe: float | None = None,
+    ) -> list[Person]:
+        """Take in people; ``homes`` says, by turns, on which processes each of them opens a tab.
+
+        Who does not even work until ``sit`` has the deadline of the login.
+        """
+        added = []
+        for number, (sid, session_key) in enumerate(logins):
+            person = Person(sid, session_key, is_active, works)
+            for home in homes[number % len(homes)]:
+                tab = LongTab(session_key, self._route(home), stays=works, probe=probe)
+                person.tabs.append(tab)
+            added.append(person)
+        self.people += added
+        return added
+
+    def _route(self, home: int):
+        # As a load balancer does: the next process where one does not answer.
+        return lambda attempt: self.ports[(home + attempt) % len(self.ports)]
+
+    async def arrive(self, people: Sequence[Person] | None = None) -> None:
+        """Open the tabs and wait for the state in each."""
+        tabs = [tab for person in people or self.people for tab in person.tabs]
+        async with asyncio.timeout(ARRIVAL_TIMEOUT):
+            for start in range(0, len(tabs), CONNECTS_AT_ONCE):
+                some = tabs[start : start + CONNECTS_AT_ONCE]
+                for tab in some:
+                    self._run(tab.follow())
+                while not all(tab.states or tab.told for tab in some):
+                    await asyncio.sleep(TICK / 5)
+        assert not [tab.told for tab in tabs if tab.told], "it took too long to connect"
+
+    async def sit(self, spread: float = 0.0) -> None:
+        """Let those who are not to work stop, within ``spread`` seconds; their timeouts run from there."""
+        people = [person for person in self.idle if person.works]
+        began = time.monotonic()
+        before = {person.sid: person.deadline_at for person in people}
+        for number, person in enumerate(people):
+            await asyncio.sleep(began + spread * number / len(people) - time.monotonic())
+            person.sit()
+        async with asyncio.timeout(ARRIVAL_TIMEOUT):
+            while not all(person.deadline_at > before[person.sid] for person in people):
+                await asyncio.sleep(TICK / 5)
+
+    async def until_over(self, patience: float) -> None:
+        """Wait until all that sit there have heard of their end, or are ``patience`` seconds past it."""
+        last = max((person.deadline_at for person in self.idle), default=time.time())
+        while time.time() < last + patience:
+            if all(tab.told for person in self.idle for tab in person.tabs):
+                return
+            await asyncio.sleep(TICK)
+
+    async def until_back(self, patience: float) -> None:
+        """Wait until the tabs of those who work are all connected, or ``patience`` seconds."""
+        give_up_at = time.monotonic() + patience
+        while time.monotonic() < give_up_at:
+            if all(tab.connected_at for person in self.active for tab in person.tabs):
+                return
+            await asyncio.sleep(TICK)
+
+    async def leave(self) -> None:
+        """Close all sockets."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        failed = [t.exception() for t in self._tasks if not t.cancelled() and t.exception()]
+        self._tasks.clear()
+        if failed:
+            raise failed[0]
+
+    @contextmanager
+    def outage(self, recovery: float = 0.0, port: int | None = None) -> Iterator[None]:
+        """What was due within the block is due at its end, plus ``recovery`` seconds to notice it.
+
+        With ``port``, only what tabs of that process are to hear; what is to happen is due as ever.
+        """
+        began_at = time.time()
+        yield
+        self._outages.append((began_at - 1, time.time() + recovery, port))
+
+    def excused(self, instant: float, port: int | None = None) -> float:
+        """Return the instant, or the end of the outage within which it was."""
+        return max(
+            instant,
+            *(
+                end
+                for start, end, where in self._outages
+                if start <= instant <= end and where in (None, port)
+            ),
+            instant,
+        )
+
+    def _run(self, work) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    async def _act(self) -> None:
+        while True:
+            working = [person for person in self.people if person.works]
+            began = time.monotonic()
+            for number, person in enumerate(working):
+                if person.works and (connected := person.connected):
+                    random.choice(connected).send(ACTIVITY)
+                ahead = began + self._pace * number / len(working) - time.monotonic()
+                if ahead > TICK / 2:
+                    await asyncio.sleep(ahead)
+            await asyncio.sleep(max(TICK, began + self._pace - time.monotonic()))
+
+    async def _watch_waits(self) -> None:
+        while True:
+            self.waits.sample()
+            await asyncio.sleep(2 * TICK)

@@ -1,0 +1,17 @@
+import os
+
+from django.apps import AppConfig
+
+from realtime_session import monitor
+from realtime_session.signals import session_ended
+from tests.faults.site import ends
+
+
+class SiteConfig(AppConfig):
+    name = "tests.faults.site"
+    label = "faults_site"
+
+    def ready(self) -> None:
+        session_ended.connect(ends.write)
+        if "TESTS_SETTLE_AFTER" in os.environ:
+            monitor.SETTLE_AFTER = float(os.environ["TESTS_SETTLE_AFTER"])

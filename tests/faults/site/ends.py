@@ -1,0 +1,36 @@
+"""Each ``session_ended`` of all processes, a line of JSON in one file."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from django.conf import settings
+
+from tests.faults.site import death
+
+NAME = "ends.jsonl"
+
+
+class End(NamedTuple):
+    pid: int
+    sid: str
+    reason: str
+    at: float
+    signalled_at: float
+
+
+def write(sid: str, reason: str, at: float, **kwargs: Any) -> None:
+    death.maybe("nudged")
+    line = json.dumps(End(os.getpid(), sid, reason, at, time.time())) + "\n"
+    # One write to a file that is opened to append: lines of two processes do not mix.
+    file = os.open(settings.SCRATCH / NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(file, line.encode())
+    os.close(file)
+    death.maybe("signalled")
+
+
+def read(scratch: Path) -> list[End]:
+    file = scratch / NAME
+    return [End(*json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []

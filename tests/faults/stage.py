@@ -1,0 +1,105 @@
+"""Processes over one store, the people on them, and the verdict on what came of it all."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tests.faults import verdict
+from tests.faults.crowd import Crowd
+from tests.faults.site import ends
+from tests.faults.verdict import Verdict
+from tests.faults.waits import Waits
+from tests.servers import ROOT, Server, server_environment
+
+SETTINGS = "tests.faults.site.settings"
+
+
+class Stage:
+    """``settings`` are those of REALTIME_SESSION for all processes, ``environment`` is theirs as well."""
+
+    def __init__(self, scratch: Path, report: Callable[[Verdict], None]) -> None:
+        self.scratch = scratch
+        self.settings: dict[str, Any] = {"SWEEP_INTERVAL": 0.5}
+        self.environment = {"DJANGO_SETTINGS_MODULE": SETTINGS, "TESTS_SETTLE_AFTER": "1"}
+        self.servers: list[Server] = []
+        self._report = report
+        self._crowd: Crowd | None = None
+
+    async def start(self, *names: str, **environment: str) -> list[Server]:
+        """Start a process for each of the servers named, all at once."""
+        started = [
+            Server(name, self.scratch, self.settings, **self.environment | environment)
+            for name in names
+        ]
+        self.servers += started
+        await asyncio.gather(*(asyncio.to_thread(server.start) for server in started))
+        return started
+
+    def crowd(self, pace: float = 1.0, ports: list[int] | None = None) -> Crowd:
+        """A crowd before the processes started so far, or before what is between them and it."""
+        waits = Waits(lambda: [server.pid for server in self.servers if server.is_running])
+        self._crowd = Crowd(ports or [server.port for server in self.servers], pace, waits)
+        return self._crowd
+
+    async def log_in(self, count: int, idle: float, warn: float, *more: str) -> list[Any]:
+        """Log people in; return a sid and a session key for each. Their timeouts run from then."""
+        command = ["log_in", str(count), str(idle), str(warn), *more]
+        return list(json.loads(await asyncio.to_thread(self.manage, *command)))
+
+    def manage(self, *command: str) -> str:
+        environment = server_environment(self.scratch, self.settings) | self.environment
+        done = subprocess.run(
+            [sys.executable, "-m", "django", *command],
+            env=environment, cwd=ROOT, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    async def stop(self, server: Server, number: signal.Signals) -> None:
+        await asyncio.to_thread(server.stop, number)
+
+    async def restart(self, server: Server, number: signal.Signals = signal.SIGTERM) -> None:
+        await self.stop(server, number)
+        await asyncio.to_thread(server.start)
+
+    def ends(self) -> list[ends.End]:
+        return ends.read(self.scratch)
+
+    async def until_signalled(self, patience: float) -> None:
+        """Wait until every session that was to end has been signalled, or ``patience`` seconds."""
+        assert self._crowd is not None
+        sids = {person.sid for person in self._crowd.idle}
+        give_up_at = time.monotonic() + patience
+        while sids - {end.sid for end in self.ends()} and time.monotonic() < give_up_at:
+            await asyncio.sleep(0.1)
+
+    async def judge(
+        self, fault: str, *, signals_within: float = 5.0, may_repeat: Collection[str] = ()
+    ) -> Verdict:
+        """Compare, send the crowd home, look what is left, and report. Fails if anything was found."""
+        crowd = self._crowd
+        assert crowd is not None
+        await self.until_signalled(signals_within)
+        found = verdict.judge(fault, crowd, self.ends(), may_repeat=may_repeat)
+        alive = [server for server in self.servers if server.is_running]
+        if alive:
+            await verdict.ask_over_http(crowd, alive[0], found)
+        await crowd.leave()
+        await verdict.look_inside(alive, found)
+        self._report(found)
+        assert not found.findings, "\n".join(found.findings[:20])
+        return found
+
+    async def close(self) -> None:
+        if self._crowd is not None:
+            with suppress(Exception):
+                await self._crowd.leave()
+        for server in self.servers:
+            server.close()

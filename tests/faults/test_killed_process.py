@@ -1,0 +1,47 @@
+"""Processes that die of ``kill -9``: their tabs go to others, and others finish what they began."""
+
+import asyncio
+import signal
+
+from tests.faults.stage import Stage
+
+STEPS = ("ended", "deleted", "nudged", "signalled")
+
+
+
+async def test_whatever_step_of_an_end_a_process_dies_at_others_finish_it(stage: Stage) -> None:
+    victims = [
+        server
+        for step in STEPS
+        for server in await stage.start("daphne", TESTS_DIE_AT=step, TESTS_SETTLE_AFTER="300")
+    ]
+    await stage.start("uvicorn")
+    crowd = stage.crowd()
+    logins = await stage.log_in(60, 8, 3)
+    here_and_there = [(number, len(victims)) for number in range(len(victims))]
+    crowd.add(logins[:40], homes=here_and_there)
+    crowd.add(logins[40:], homes=here_and_there, is_active=True)
+    await crowd.arrive()
+    await crowd.sit()
+    steps = {victim.pid: step for victim, step in zip(victims, STEPS, strict=True)}
+    await crowd.until_over(patience=10)
+    assert not any(victim.is_running for victim in victims)
+    await crowd.until_back(patience=10)
+    delivered = {end.sid for end in stage.ends() if steps.get(end.pid) == "signalled"}
+    await stage.judge("kill -9 at each step of an end", may_repeat=delivered)
+
+
+async def test_a_process_that_dies_in_mid_warning_is_no_end_and_no_respite(stage: Stage) -> None:
+    victim, _ = await stage.start("daphne", "uvicorn")
+    crowd = stage.crowd()
+    logins = await stage.log_in(40, 8, 4)
+    crowd.add(logins[:20], homes=[(0,), (0, 1)])
+    crowd.add(logins[20:], homes=[(0,), (0, 1)], is_active=True)
+    await crowd.arrive()
+    await crowd.sit()
+    while not all(tab.warned_at for person in crowd.idle for tab in person.tabs):
+        await asyncio.sleep(0.05)
+    victim.stop(signal.SIGKILL)
+    await crowd.until_over(patience=5)
+    await crowd.until_back(patience=5)
+    await stage.judge("kill -9 in mid-warning")
