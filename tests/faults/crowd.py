@@ -6,9 +6,10 @@ All of them work until everybody has arrived, however long that takes; then ``si
 import asyncio
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.faults.tab import EXTEND, LongTab
 from tests.faults.waits import Waits
@@ -16,7 +17,20 @@ from tests.faults.waits import Waits
 ACTIVITY = b'{"type":"activity"}'
 CONNECTS_AT_ONCE = 50
 ARRIVAL_TIMEOUT = 120.0
+SIT_TIMEOUT = 30.0
 TICK = 0.05
+
+
+async def until(condition: Callable[[], bool], patience: float) -> bool:
+    """Wait up to ``patience`` seconds for the condition to hold; say whether it does."""
+    give_up_at = time.monotonic() + patience
+    while not (holds := condition()) and time.monotonic() < give_up_at:
+        await asyncio.sleep(TICK)
+    return holds
+
+
+def _are_here(tabs: Sequence[LongTab]) -> bool:
+    return all(tab.states or tab.told for tab in tabs)
 
 
 @dataclass
@@ -93,20 +107,18 @@ class Crowd:
         self.people += added
         return added
 
-    def _route(self, home: int):
+    def _route(self, home: int) -> Callable[[int], int]:
         # As a load balancer does: the next process where one does not answer.
         return lambda attempt: self.ports[(home + attempt) % len(self.ports)]
 
     async def arrive(self, people: Sequence[Person] | None = None) -> None:
         """Open the tabs and wait for the state in each."""
         tabs = [tab for person in people or self.people for tab in person.tabs]
-        async with asyncio.timeout(ARRIVAL_TIMEOUT):
-            for start in range(0, len(tabs), CONNECTS_AT_ONCE):
-                some = tabs[start : start + CONNECTS_AT_ONCE]
-                for tab in some:
-                    self._run(tab.follow())
-                while not all(tab.states or tab.told for tab in some):
-                    await asyncio.sleep(TICK / 5)
+        for start in range(0, len(tabs), CONNECTS_AT_ONCE):
+            some = tabs[start : start + CONNECTS_AT_ONCE]
+            for tab in some:
+                self._run(tab.follow())
+            assert await until(lambda some=some: _are_here(some), ARRIVAL_TIMEOUT)
         assert not [tab.told for tab in tabs if tab.told], "it took too long to connect"
 
     async def sit(self, spread: float = 0.0) -> None:
@@ -117,25 +129,22 @@ class Crowd:
         for number, person in enumerate(people):
             await asyncio.sleep(began + spread * number / len(people) - time.monotonic())
             person.sit()
-        async with asyncio.timeout(ARRIVAL_TIMEOUT):
-            while not all(person.deadline_at > before[person.sid] for person in people):
-                await asyncio.sleep(TICK / 5)
+        moved = await until(lambda: all(p.deadline_at > before[p.sid] for p in people), SIT_TIMEOUT)
+        assert moved, "not all could sit"
 
     async def until_over(self, patience: float) -> None:
         """Wait until all that sit there have heard of their end, or are ``patience`` seconds past it."""
         last = max((person.deadline_at for person in self.idle), default=time.time())
-        while time.time() < last + patience:
-            if all(tab.told for person in self.idle for tab in person.tabs):
-                return
-            await asyncio.sleep(TICK)
+        await until(
+            lambda: all(tab.told for person in self.idle for tab in person.tabs),
+            last + patience - time.time(),
+        )
 
     async def until_back(self, patience: float) -> None:
         """Wait until the tabs of those who work are all connected, or ``patience`` seconds."""
-        give_up_at = time.monotonic() + patience
-        while time.monotonic() < give_up_at:
-            if all(tab.connected_at for person in self.active for tab in person.tabs):
-                return
-            await asyncio.sleep(TICK)
+        await until(
+            lambda: all(tab.connected_at for person in self.active for tab in person.tabs), patience
+        )
 
     async def leave(self) -> None:
         """Close all sockets."""
@@ -143,7 +152,7 @@ class Crowd:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        failed = [t.exception() for t in self._tasks if not t.cancelled() and t.exception()]
+        failed = [error for t in self._tasks if not t.cancelled() and (error := t.exception())]
         self._tasks.clear()
         if failed:
             raise failed[0]
@@ -170,7 +179,7 @@ class Crowd:
             instant,
         )
 
-    def _run(self, work) -> None:
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work))
 
     async def _act(self) -> None:

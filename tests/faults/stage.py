@@ -12,23 +12,31 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults import verdict
-from tests.faults.crowd import Crowd
+from tests.faults.crowd import Crowd, until
 from tests.faults.site import ends
 from tests.faults.verdict import Verdict
 from tests.faults.waits import Waits
 from tests.servers import ROOT, Server, server_environment
 
 SETTINGS = "tests.faults.site.settings"
+USUAL_START, USUAL_START_EACH = 1.0, 1.0
+"""Seconds that servers take to start on a machine that has nothing else to do."""
+MOST_SLOWNESS = 4.0
 
 
 class Stage:
-    """``settings`` are those of REALTIME_SESSION for all processes, ``environment`` is theirs as well."""
+    """``settings`` are those of REALTIME_SESSION for all processes, ``environment`` is theirs as well.
+
+    ``slowness`` says how many times longer than usual this machine takes to start servers, at least 1:
+    timeouts are longer then, so that everybody can arrive. What may be late by how much stays the same.
+    """
 
     def __init__(self, scratch: Path, report: Callable[[Verdict], None]) -> None:
         self.scratch = scratch
         self.settings: dict[str, Any] = {"SWEEP_INTERVAL": 0.5}
         self.environment = {"DJANGO_SETTINGS_MODULE": SETTINGS, "TESTS_SETTLE_AFTER": "1"}
         self.servers: list[Server] = []
+        self.slowness = 1.0
         self._report = report
         self._crowd: Crowd | None = None
 
@@ -39,7 +47,11 @@ class Stage:
             for name in names
         ]
         self.servers += started
+        began = time.monotonic()
         await asyncio.gather(*(asyncio.to_thread(server.start) for server in started))
+        took = time.monotonic() - began
+        usual = USUAL_START + USUAL_START_EACH * len(started)
+        self.slowness = max(self.slowness, min(MOST_SLOWNESS, took / usual))
         return started
 
     def crowd(self, pace: float = 1.0, ports: list[int] | None = None) -> Crowd:
@@ -49,8 +61,12 @@ class Stage:
         return self._crowd
 
     async def log_in(self, count: int, idle: float, warn: float, *more: str) -> list[Any]:
-        """Log people in; return a sid and a session key for each. Their timeouts run from then."""
-        command = ["log_in", str(count), str(idle), str(warn), *more]
+        """Log people in; return a sid and a session key for each. Their timeouts run from then.
+
+        The timeouts are as many times longer as this machine is slower than usual.
+        """
+        times = (str(seconds * self.slowness) for seconds in (idle, warn))
+        command = ["log_in", str(count), *times, *more]
         return list(json.loads(await asyncio.to_thread(self.manage, *command)))
 
     def manage(self, *command: str) -> str:
@@ -76,9 +92,7 @@ class Stage:
         """Wait until every session that was to end has been signalled, or ``patience`` seconds."""
         assert self._crowd is not None
         sids = {person.sid for person in self._crowd.idle}
-        give_up_at = time.monotonic() + patience
-        while sids - {end.sid for end in self.ends()} and time.monotonic() < give_up_at:
-            await asyncio.sleep(0.1)
+        await until(lambda: not sids - {end.sid for end in self.ends()}, patience)
 
     async def judge(
         self, fault: str, *, signals_within: float = 5.0, may_repeat: Collection[str] = ()

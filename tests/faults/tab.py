@@ -18,7 +18,7 @@ ENDED, NOT_SIGNED_IN = 4001, 4401
 
 
 class Told(NamedTuple):
-    """That the session has ended: when it was heard, and from whom; since when the tab was there to hear it."""
+    """That the session has ended: when it was heard, from whom, and since when the tab was there to hear."""
 
     at: float
     reason: str

@@ -1,12 +1,11 @@
 """Processes that die of ``kill -9``: their tabs go to others, and others finish what they began."""
 
-import asyncio
 import signal
 
+from tests.faults.crowd import until
 from tests.faults.stage import Stage
 
 STEPS = ("ended", "deleted", "nudged", "signalled")
-
 
 
 async def test_whatever_step_of_an_end_a_process_dies_at_others_finish_it(stage: Stage) -> None:
@@ -39,8 +38,7 @@ async def test_a_process_that_dies_in_mid_warning_is_no_end_and_no_respite(stage
     crowd.add(logins[20:], homes=[(0,), (0, 1)], is_active=True)
     await crowd.arrive()
     await crowd.sit()
-    while not all(tab.warned_at for person in crowd.idle for tab in person.tabs):
-        await asyncio.sleep(0.05)
+    assert await until(lambda: all(tab.warned_at for p in crowd.idle for tab in p.tabs), 20)
     victim.stop(signal.SIGKILL)
     await crowd.until_over(patience=5)
     await crowd.until_back(patience=5)

@@ -27,8 +27,8 @@ Findings = list[str]
 class Verdict:
     """What was found against each invariant.
 
-    ``latest`` are the seconds by which the last tab heard of its end, ``waited`` the most of such seconds for which
-    the machine let our processes wait: what is late by no more than that and ``LATE`` is in time.
+    ``latest`` are the seconds by which the last tab heard of its end, ``waited`` the most of such seconds for
+    which the machine let our processes wait: what is late by no more than that and ``LATE`` is in time.
     """
 
     fault: str

@@ -33,4 +33,6 @@ def write(sid: str, reason: str, at: float, **kwargs: Any) -> None:
 
 def read(scratch: Path) -> list[End]:
     file = scratch / NAME
-    return [End(*json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
+    return (
+        [End(*json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
+    )

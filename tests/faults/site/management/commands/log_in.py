@@ -15,7 +15,9 @@ class Command(BaseCommand):
         parser.add_argument("count", type=int)
         parser.add_argument("idle", type=float, help="idle timeout of the first of them")
         parser.add_argument("warn", type=float)
-        parser.add_argument("--spread", type=float, default=0.0, help="by which the last one's is longer")
+        parser.add_argument(
+            "--spread", type=float, default=0.0, help="by which the last one's is longer"
+        )
         parser.add_argument("--together", action="store_true", help="all are due at one instant")
 
     def handle(self, **options: Any) -> None:
