@@ -24,9 +24,11 @@ TICK = 0.05
 async def until(condition: Callable[[], bool], patience: float) -> bool:
     """Wait up to ``patience`` seconds for the condition to hold; say whether it does."""
     give_up_at = time.monotonic() + patience
-    while not (holds := condition()) and time.monotonic() < give_up_at:
+    while time.monotonic() < give_up_at:
+        if condition():
+            return True
         await asyncio.sleep(TICK)
-    return holds
+    return condition()
 
 
 def _are_here(tabs: Sequence[LongTab]) -> bool:
