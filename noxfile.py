@@ -16,6 +16,7 @@ PYTHONS = {"3.11": ["5.2"], "3.12": ["5.2", "6.0", "6.1"], "3.13": ["5.2", "6.0"
 SLOW = [
     "browser",
     "coexistence",
+    "faults",
     "test_closing.py",
     "test_databases.py",
     "test_demo.py",

@@ -13,19 +13,20 @@ START_TIMEOUT = 30
 
 
 class RedisServer:
-    """Can be stopped and started again, on the same port and without what it held."""
+    """Can be stopped and started again, on its port; what it held is gone unless ``more`` options keep it."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, *more: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._directory = directory
+        self._more = more
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._directory]
         self._process = subprocess.Popen(
-            [program("redis-server"), *options, "--save", "", "--appendonly", "no"],
+            [program("redis-server"), *options, "--save", "", "--appendonly", "no", *self._more],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
@@ -52,9 +53,9 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server() -> Iterator[RedisServer]:
+def redis_server(*more: str) -> Iterator[RedisServer]:
     with tempfile.TemporaryDirectory() as directory:
-        server = RedisServer(directory)
+        server = RedisServer(directory, *more)
         server.start()
         try:
             yield server

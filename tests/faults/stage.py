@@ -19,6 +19,8 @@ from tests.faults.waits import Waits
 from tests.servers import ROOT, Server, server_environment
 
 SETTINGS = "tests.faults.site.settings"
+LAYER = "channels_redis.core.RedisChannelLayer"
+STORE = "realtime_session.stores.redis.RedisStore"
 USUAL_START, USUAL_START_EACH = 1.0, 1.0
 """Seconds that servers take to start on a machine that has nothing else to do."""
 MOST_SLOWNESS = 4.0
@@ -39,6 +41,15 @@ class Stage:
         self.slowness = 1.0
         self._report = report
         self._crowd: Crowd | None = None
+
+    def use_redis(self, store: str, layer: str | None = None) -> None:
+        """Keep records at one URL, and carry nudges by another, or the same."""
+        # redis-py 8 gives up after five seconds, which is how long channels_redis waits.
+        host = {"address": layer or store, "socket_timeout": None}
+        self.environment["TESTS_LAYER"] = json.dumps(
+            {"BACKEND": LAYER, "CONFIG": {"hosts": [host]}}
+        )
+        self.settings["STORE"] = {"BACKEND": STORE, "OPTIONS": {"url": store}}
 
     async def start(self, *names: str, **environment: str) -> list[Server]:
         """Start a process for each of the servers named, all at once."""
