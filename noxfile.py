@@ -16,10 +16,12 @@ PYTHONS = {"3.11": ["5.2"], "3.12": ["5.2", "6.0", "6.1"], "3.13": ["5.2", "6.0"
 SLOW = [
     "browser",
     "coexistence",
+    "each_engine",
     "faults",
     "test_closing.py",
     "test_databases.py",
     "test_demo.py",
+    "test_drain.py",
     "test_engines.py",
     "test_packaging.py",
     "test_readme.py",
