@@ -1,17 +1,25 @@
 """System checks: what would make sessions outlive their end, or end too early, is said at start-up."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connections, router
+from django.urls import Resolver404, get_script_prefix, resolve
 from django.utils.module_loading import import_string
+from django.utils.translation import override
 
-from . import conf
+from . import conf, presenter
+from .models import MonitoredSession
 
 MIDDLEWARE = "realtime_session.middleware.SessionMonitorMiddleware"
+ORM_STORE = "realtime_session.stores.orm.ORMStore"
+OLDEST_SQLITE = (3, 35)
+"""Which brought RETURNING; Django before 6.1 runs on older ones."""
 _NEEDED_APPS = ("django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions")
 _NEEDED_BEFORE = (
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -129,6 +137,64 @@ def check_cookie_path(**kwargs: Any) -> list[CheckMessage]:
             id="realtime_session.W004",
         )
     ]
+
+
+@register(Tags.compatibility)
+def check_database(**kwargs: Any) -> list[CheckMessage]:
+    """E008: the ORM store on a SQLite that cannot tell what an UPDATE wrote."""
+    if conf.problems() or not _is_a(conf.current().store.backend, ORM_STORE):
+        return []
+    alias = conf.current().store.options.get("using") or router.db_for_write(MonitoredSession)
+    connection = connections[alias]
+    if connection.vendor != "sqlite" or connection.get_database_version() >= OLDEST_SQLITE:
+        return []
+    return [
+        Error(
+            "The ORM store needs SQLite {}.{} or newer.".format(*OLDEST_SQLITE),
+            hint="Use a newer SQLite, or another database, or another store in "
+            f"{conf.SETTING}['STORE'].",
+            id="realtime_session.E008",
+        )
+    ]
+
+
+@register(Tags.urls)
+def check_login_url(**kwargs: Any) -> list[CheckMessage]:
+    """W005: people are led to ``LOGIN_URL`` when their session has ended."""
+    if not getattr(settings, "ROOT_URLCONF", None) or _leads_somewhere(presenter.login_url()):
+        return []
+    return [
+        Warning(
+            f"LOGIN_URL, {str(settings.LOGIN_URL)!r}, is neither the name nor the path of a URL of this "
+            "project. People are led there when their session has ended.",
+            hint='Set it to where they sign in, such as "admin:login" where that is the admin. '
+            "Silence this check if something other than Django answers there.",
+            id="realtime_session.W005",
+        )
+    ]
+
+
+def _leads_somewhere(url: str | None) -> bool:
+    """Say whether a URL is one of this project's, or can be none of them."""
+    if url is None:
+        return False
+    parts, prefix = urlsplit(url), get_script_prefix()
+    if parts.netloc or not parts.path.startswith(prefix):
+        return True
+    path = parts.path.removeprefix(prefix)
+    # CommonMiddleware may add the slash, and LocaleMiddleware the language.
+    languages = [code for code, _ in settings.LANGUAGES] if settings.USE_I18N else []
+    paths = [f"/{path}", f"/{path}/", *(f"/{code}/{path}" for code in languages)]
+    return any(_resolves(path, language) for language in [None, *languages] for path in paths)
+
+
+def _resolves(path: str, language: str | None) -> bool:
+    try:
+        with override(language) if language else nullcontext():
+            resolve(path)
+    except Resolver404:
+        return False
+    return True
 
 
 def _wants_sockets() -> bool:

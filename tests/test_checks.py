@@ -1,16 +1,23 @@
 import io
 
 import pytest
+from django.conf.urls.i18n import i18n_patterns
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.db.backends.sqlite3.base import Database
 from django.test import override_settings
+from django.urls import path, set_script_prefix
 
 from realtime_session.checks import MIDDLEWARE, check_surroundings
+from tests.project import views
+from tests.project.urls import urlpatterns as patterns_of_project
 
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 MESSAGES = "django.contrib.messages.middleware.MessageMiddleware"
+MEMORY_STORE = "realtime_session.stores.memory.MemoryStore"
+urlpatterns = [*patterns_of_project, *i18n_patterns(path("members/", views.members))]
 IN_ORDER = [SESSIONS, AUTHENTICATION, MESSAGES, MIDDLEWARE]
 
 
@@ -96,6 +103,43 @@ def test_missing_asgi_application_is_a_warning(application):
 
 def test_project_without_sockets_needs_no_asgi_application():
     assert found(ASGI_APPLICATION=None, REALTIME_SESSION={"WEBSOCKET_URL": None})[0] == []
+
+
+@pytest.mark.parametrize(("version", "ids"), [((3, 34, 9), ["E008"]), ((3, 35, 0), [])])
+def test_sqlite_that_cannot_return_what_it_updates_is_an_error(monkeypatch, version, ids):
+    # No machine has both: the version is told, not run.
+    monkeypatch.setattr(Database, "sqlite_version_info", version)
+    assert found()[0] == ids
+    assert found(REALTIME_SESSION={"STORE": {"BACKEND": MEMORY_STORE}})[0] == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("/login/", "/login", "/login/?by=password", "login", "admin:login", "/admin/login/"),
+        *("https://accounts.example.com/login/", "//accounts.example.com/", "./login/"),
+        *("/de/members/", "/members/"),
+    ],
+)
+def test_login_url_that_leads_somewhere_is_fine(url):
+    assert found(LOGIN_URL=url, ROOT_URLCONF=__name__)[0] == []
+
+
+@pytest.mark.parametrize("url", ["/accounts/login/", "sign-in", "admin:sign-in", "/xx/members/"])
+def test_login_url_that_leads_nowhere_is_a_warning(url):
+    ids, [message] = found(LOGIN_URL=url, ROOT_URLCONF=__name__)
+    assert ids == ["W005"]
+    assert repr(url) in message.msg
+
+
+def test_login_url_of_another_application_of_the_host_is_not_judged():
+    set_script_prefix("/shop/")
+    try:
+        assert found(LOGIN_URL="/accounts/login/")[0] == []
+        assert found(LOGIN_URL="/shop/login/")[0] == []
+        assert found(LOGIN_URL="/shop/sign-in/")[0] == ["W005"]
+    finally:
+        set_script_prefix("/")
 
 
 def test_bad_settings_do_not_stop_the_other_checks():
