@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
 from ..models import MonitoredSession, TabPresence
@@ -21,9 +22,7 @@ class Presences:
     def join(self, sid: str, process: str, lease: float) -> None:
         """See ``BaseStore.join``."""
         # The lease first: who leaves meanwhile must see it, or else see the join below.
-        self._presences.update_or_create(
-            sid=sid, process=process, defaults={"until": self._now + lease}
-        )
+        self._hold(sid, process, self._now + lease)
         still_open = Q(closing_at=None) | Q(closing_at__gt=self._now)
         live = self._rows.filter(still_open, sid=sid, ended_at=None)
         if not live.update(joined_at=self._now, closing_at=None):
@@ -46,6 +45,17 @@ class Presences:
         for sid in lapsed.values_list("sid", flat=True).distinct():
             self._drop(sid, lapsed.filter(sid=sid))
 
+    def _hold(self, sid: str, process: str, until: float) -> None:
+        # Not update_or_create, which reads first: SQLite fails at once where others wrote meanwhile.
+        ours = self._presences.filter(sid=sid, process=process)
+        if ours.update(until=until):
+            return
+        try:
+            with transaction.atomic(using=self._presences.db):
+                self._presences.create(sid=sid, process=process, until=until)
+        except IntegrityError:
+            ours.update(until=until)
+
     def _drop(self, sid: str, presences: "QuerySet[TabPresence]") -> None:
         live = self._rows.filter(sid=sid, ended_at=None)
         values = live.values_list(*COLUMNS).first()
@@ -55,6 +65,8 @@ class Presences:
         if self._presences.filter(sid=sid, until__gt=self._now).exists():
             return
         before = to_record(values)
+        if before.ended_at is not None:
+            return
         columns = to_columns(before.left(self._now))
         # Whoever joined after the row was read has moved ``joined_at``: then there is nothing to close.
         live.filter(joined_at__lte=before.joined_at).update(
