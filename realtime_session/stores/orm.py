@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
 from django.db import IntegrityError, connections, router, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.expressions import RawSQL
 
 from ..models import MonitoredSession
@@ -97,8 +97,11 @@ class ORMStore(BaseStore):
     def overdue(self, limit: int) -> list[str]:
         while True:
             now = self._now()
-            candidates = self._rows().filter(due_after__lte=now).order_by("due_after")
-            _, records = self._read(candidates[:limit])
+            candidates = self._rows().filter(due_after__lte=now, ended_at=None)
+            _, records = self._read(candidates.order_by("due_after")[:limit])
+            # Live in the table, but ended as read: such a row says nothing that could be due.
+            refused = [sid for sid, record in records.items() if record.ended_at is not None]
+            self._ends().end(refused, EndReason.UNKNOWN)
             due = [sid for sid, record in records.items() if record.deadline_at <= now]
             if due or not records:
                 return due
@@ -136,8 +139,10 @@ class ORMStore(BaseStore):
     def _set_limits(self, sid: str, **facts: Any) -> bool:
         live = self._rows().filter(sid=sid, ended_at=None)
         with transaction.atomic(using=self.alias):
+            # Written before it is read: SQLite fails at once where others wrote between the two.
+            live.update(due_after=F("due_after"))
             found = self._read(live.select_for_update())[1]
-            if sid not in found:
+            if sid not in found or found[sid].ended_at is not None:
                 return False
             columns = to_columns(replace(found[sid], **facts))
             return live.update(**{name: columns[name] for name in LIMIT_COLUMNS}) > 0

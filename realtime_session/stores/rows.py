@@ -1,11 +1,14 @@
 """A record as a row of the ORM store's table, and back."""
 
+import logging
 from dataclasses import fields, replace
 from functools import lru_cache
 from typing import Any
 
 from ..models import NEVER, TEXT_LENGTHS
 from ..policy import EndReason, Policy, Record
+
+logger = logging.getLogger(__name__)
 
 POLICY_COLUMNS = [f.name for f in fields(Policy)]
 RECORD_COLUMNS = [f.name for f in fields(Record) if f.name != "policy"]
@@ -43,11 +46,23 @@ def to_columns(record: Record) -> dict[str, Any]:
 
 
 def to_record(values: tuple[Any, ...]) -> Record:
-    """Return the record in the values of ``COLUMNS``, in that order."""
+    """Return the record in the values of ``COLUMNS``, in that order.
+
+    A row that cannot be read, since somebody wrote into the table, is an ended record, of reason unknown if
+    the row names none: its session is served to nobody, and the others that are read with it are.
+    """
     facts = dict(zip(RECORD_COLUMNS, values, strict=False))
-    facts["end_reason"] = EndReason(facts["end_reason"]) if facts["end_reason"] else None
     facts["finished"] = bool(facts["finished"])
-    return Record(policy=_policy(values[len(RECORD_COLUMNS) :]), **facts)
+    reason, facts["end_reason"] = facts["end_reason"], None
+    try:
+        facts["end_reason"] = EndReason(reason) if reason else None
+        return Record(policy=_policy(values[len(RECORD_COLUMNS) :]), **facts)
+    except (ValueError, TypeError) as error:
+        logger.error("The record of %s… is refused: %s.", facts["sid"][:8], error)
+    if facts["ended_at"] is None:
+        facts["ended_at"] = facts["last_activity_at"]
+    facts["end_reason"] = facts["end_reason"] or EndReason.UNKNOWN
+    return Record(**facts)
 
 
 @lru_cache(maxsize=256)
