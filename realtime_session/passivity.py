@@ -10,7 +10,7 @@ from .decorators import is_passive_view
 def is_passive(request: HttpRequest) -> bool:
     """Say whether a request is no activity: by header, path, URL name or decorator."""
     settings = conf.current()
-    if request.headers.get("X-Session-Passive") == "1":
+    if request.headers.get("X-Session-Passive") == "1" or is_lost_handshake(request):
         return True
     if any(pattern.search(request.path) for pattern in settings.passive_urls):
         return True
@@ -19,6 +19,14 @@ def is_passive(request: HttpRequest) -> bool:
     except Resolver404:
         return False
     return match.view_name in settings.passive_url_names or is_passive_view(match.func)
+
+
+def is_lost_handshake(request: HttpRequest) -> bool:
+    """Say whether a tab tried to open a socket, and a proxy or a WSGI server made a request of it.
+
+    The tab tries again and again: if that counted, it would keep its session for ever.
+    """
+    return "Sec-WebSocket-Version" in request.headers
 
 
 def is_deliberate(request: HttpRequest) -> bool:
