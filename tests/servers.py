@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import time
@@ -39,9 +40,9 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def prepare(scratch: Path, settings: str = "tests.settings") -> None:
+def prepare(scratch: Path, settings: str = "tests.settings", **more: str) -> None:
     """Make the database in ``scratch``, with its users."""
-    environment = server_environment(scratch, {}) | {"DJANGO_SETTINGS_MODULE": settings}
+    environment = server_environment(scratch, {}) | {"DJANGO_SETTINGS_MODULE": settings} | more
     for arguments in (["migrate", "-v0", "--run-syncdb"], ["shell", "-v0", "-c", CREATE_USERS]):
         command = [sys.executable, "-m", "django", *arguments]
         subprocess.run(command, env=environment, cwd=ROOT, check=True)
@@ -155,10 +156,13 @@ class Server:
 class Browser:
     """A cookie jar that signs in and opens sockets, as the tabs of one browser do."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, tls: ssl.SSLContext | None = None) -> None:
         self.server = server
-        # There is no TLS here; reading the certificates of the world would take a tenth of a second each.
-        self.http = httpx.Client(base_url=server.url, headers={"Referer": server.url}, verify=False)
+        self.tls = tls
+        # Without TLS, reading the certificates of the world would take a tenth of a second each.
+        self.http = httpx.Client(
+            base_url=server.url, headers={"Referer": server.url}, verify=tls or False, timeout=30
+        )
 
     def sign_in(self, name: str = "anna", **query: Any) -> "Browser":
         self.http.get("/login/")
@@ -173,12 +177,13 @@ class Browser:
     def post(self, path: str) -> httpx.Response:
         return self.http.post(path, headers={"X-CSRFToken": self.token})
 
-    def tab(self, **options: Any) -> connect:
+    def tab(self, query: str = "", **options: Any) -> connect:
         """Open a socket: ``async with browser.tab() as tab``."""
         cookies = "; ".join(f"{name}={value}" for name, value in self.http.cookies.items())
         return connect(
-            f"ws://{self.server.host}/ws/session/",
+            f"{self.server.url.replace('http', 'ws', 1)}/ws/session/{query}",
             **{
+                "ssl": self.tls,
                 "origin": self.server.url,
                 "subprotocols": ["realtime-session.v1"],
                 "additional_headers": {"Cookie": cookies},

@@ -81,3 +81,6 @@ SESSION_COOKIE_AGE = int(os.environ.get("TESTS_SESSION_COOKIE_AGE", 14 * 24 * 36
 SESSION_SAVE_EVERY_REQUEST = "TESTS_SESSION_SAVE_EVERY_REQUEST" in os.environ
 SESSION_EXPIRE_AT_BROWSER_CLOSE = "TESTS_SESSION_EXPIRE_AT_BROWSER_CLOSE" in os.environ
 REALTIME_SESSION: dict[str, object] = json.loads(os.environ.get("TESTS_REALTIME_SESSION", "{}"))
+if "TESTS_MORE_SETTINGS" in os.environ:
+    # What a page of the documentation says to add.
+    exec(Path(os.environ["TESTS_MORE_SETTINGS"]).read_text())

@@ -54,6 +54,7 @@ PARTS = [
     Part("PostgreSQL", ("postgresql",), has_programs("initdb", "postgres")),
     Part("libfaketime", ("faketime",), lambda: find_faketime() is not None),
     Part("Redis", ("redis-server",), has_programs("redis-server")),
+    Part("nginx", ("nginx",), has_programs("nginx")),
     Part(
         "MariaDB",
         ("mariadb-server-core", "mariadb-client-core"),
