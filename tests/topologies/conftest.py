@@ -12,7 +12,7 @@ from tests.servers import prepare
 from . import page
 from .topology import Topology
 
-POLICY = {"IDLE_TIMEOUT": 4, "WARN_BEFORE": 2}
+POLICY = {"IDLE_TIMEOUT": 6, "WARN_BEFORE": 3}
 NO_REDIS = "One database, no Redis"
 DATABASES = {"PostgreSQL": postgres_server, "MariaDB": mariadb_server}
 CASES = [
@@ -27,7 +27,7 @@ def redis() -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(params=CASES)
 def topology(
     request: pytest.FixtureRequest,
     redis: RedisServer,
