@@ -5,13 +5,17 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults matrix lint bench docs clean
+.PHONY: help demo demo-cluster test test-faults matrix lint bench docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.package ## Serve the demo site; HOST, PORT and DEMO_* configure it
 	@$(BIN)/python demo_site/manage.py serve
+
+demo-cluster: $(VENV)/.cluster ## Serve it on Redis, under daphne, uvicorn and nginx, configured likewise
+	@$(BIN)/python -m tests.system Redis nginx
+	@$(BIN)/python demo_site/manage.py cluster
 
 test: $(VENV)/.development ## Run the whole test suite and measure its coverage
 	@$(BIN)/python -m tests.system
@@ -54,6 +58,10 @@ $(BIN)/pip:
 $(VENV)/.package: pyproject.toml | $(BIN)/pip
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.cluster: pyproject.toml | $(VENV)/.package
+	$(BIN)/python -m pip install --quiet --editable '.[redis]' --group cluster
 	@touch $@
 
 $(VENV)/.development: pyproject.toml | $(VENV)/.package

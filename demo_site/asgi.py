@@ -8,11 +8,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "demo_site.settings")
 django_application = get_asgi_application()
 
 # Needs the apps, which are ready only now.
+from demo_site.process import TellsProcess  # noqa: E402
 from realtime_session.routing import websocket_urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
         "http": ASGIStaticFilesHandler(django_application),
-        "websocket": URLRouter([*websocket_urlpatterns]),
+        "websocket": TellsProcess(URLRouter([*websocket_urlpatterns])),
     }
 )

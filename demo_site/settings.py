@@ -76,6 +76,14 @@ CACHES = {
 }
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
+# Set by the command `cluster`.
+_redis = environment.text("DEMO_REDIS", "")
+if _redis:
+    CHANNEL_LAYERS["default"] = {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [_redis]},
+    }
+
 ASGI_APPLICATION = "demo_site.asgi.application"
 ROOT_URLCONF = "demo_site.urls"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]

@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 ROOT = Path(__file__).parent.parent
 APPLICATION = "tests.project.asgi:application"
-START_TIMEOUT = 30.0
+START_TIMEOUT = 60.0
 COMMANDS = {
     "daphne": ["daphne", "-v", "0", "-b", "127.0.0.1", "-p", "{port}", APPLICATION],
     "uvicorn": ["uvicorn", "--log-level", "warning", "--port", "{port}", "--lifespan", "off", APPLICATION],

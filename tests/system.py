@@ -1,4 +1,4 @@
-"""Finds the programs the suite needs beside Python; `python -m tests.system` installs them."""
+"""Finds the programs the suite needs beside Python; `python -m tests.system` installs them, or some."""
 
 import os
 import platform
@@ -8,8 +8,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
-
-from playwright.sync_api import sync_playwright
 
 
 class Part(NamedTuple):
@@ -36,6 +34,9 @@ def find_chromium() -> Path | None:
 def has_chromium() -> bool:
     if find_chromium():
         return True
+    # Not there where only some parts are wanted.
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         return Path(playwright.chromium.executable_path).exists()
 
@@ -90,7 +91,7 @@ def install(parts: list[Part]) -> None:
     packages = [package for package in packages_of(parts) if package != "chromium" or is_debian()]
     if packages:
         install_with_apt(packages)
-    if not has_chromium():
+    if any(part.name == "Chromium" for part in parts) and not has_chromium():
         succeeds(sys.executable, "-m", "playwright", "install", "chromium")
 
 
@@ -98,20 +99,22 @@ def packages_of(parts: list[Part]) -> list[str]:
     return [package for part in parts for package in part.packages]
 
 
-def missing() -> list[Part]:
-    return [part for part in PARTS if not part.is_there()]
+def missing(*names: str) -> list[Part]:
+    wanted = [part for part in PARTS if not names or part.name in names]
+    return [part for part in wanted if not part.is_there()]
 
 
-def main() -> str | None:
+def main(*names: str) -> str | None:
     """Answers what to install by hand, or nothing where all is well."""
-    if parts := missing():
+    if parts := missing(*names):
         install(parts)
-    if parts := missing():
-        names = ", ".join(part.name for part in parts)
+    if parts := missing(*names):
+        lacking = ", ".join(part.name for part in parts)
         packages = " ".join(packages_of(parts))
-        return f"The tests need {names}: install the packages {packages} and try again."
+        who = "This needs" if names else "The tests need"
+        return f"{who} {lacking}: install the packages {packages} and try again."
     return None
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -47,3 +47,12 @@ def test_falls_back_to_playwrights_own_browser(commands, monkeypatch):
     monkeypatch.setattr(system, "is_debian", bool)
     assert "Chromium" in system.main()
     assert [command[-3:] for command in commands] == [("playwright", "install", "chromium")]
+
+
+def test_looks_after_those_that_are_named_and_no_others(commands, monkeypatch):
+    parts = [Part("Sundial", ("sundial",), bool), Part("Hourglass", ("hourglass",), bool)]
+    monkeypatch.setattr(system, "PARTS", parts)
+    assert system.main("Hourglass") == (
+        "This needs Hourglass: install the packages hourglass and try again."
+    )
+    assert not any("sundial" in command for command in commands)

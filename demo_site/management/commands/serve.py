@@ -17,6 +17,9 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0)
         create_accounts()
         connections.close_all()
+        self.run()
+
+    def run(self) -> None:
         self.announce()
         CommandLineInterface().run(
             [

@@ -51,7 +51,16 @@ function draw() {
   if (left !== null) element("burn").value = left / client.state.idle_timeout;
 }
 
-wire.addEventListener("frame", ({ detail }) => write(detail));
+// The demo's server adds this message to the protocol; the client leaves alone what it does not know.
+function showHolder({ type, fields }) {
+  if (type === "process") element("process").value = `${fields.server}, process ${fields.pid}`;
+  if (type === "closed") element("process").value = "no process";
+}
+
+wire.addEventListener("frame", ({ detail }) => {
+  write(detail);
+  showHolder(detail);
+});
 
 const client = await ready;
 setInterval(draw, 200);
