@@ -83,6 +83,10 @@ if _redis:
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         "CONFIG": {"hosts": [_redis]},
     }
+    REALTIME_SESSION["STORE"] = {
+        "BACKEND": "realtime_session.stores.redis.RedisStore",
+        "OPTIONS": {"url": _redis},
+    }
 
 ASGI_APPLICATION = "demo_site.asgi.application"
 ROOT_URLCONF = "demo_site.urls"

@@ -56,6 +56,7 @@ PARTS = [
     Part("libfaketime", ("faketime",), lambda: find_faketime() is not None),
     Part("Redis", ("redis-server",), has_programs("redis-server")),
     Part("nginx", ("nginx",), has_programs("nginx")),
+    Part("ps", ("procps",), has_programs("ps")),
     Part(
         "MariaDB",
         ("mariadb-server-core", "mariadb-client-core"),

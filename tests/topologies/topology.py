@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from tests.servers import ROOT, START_TIMEOUT, Browser, server_environment, free_port, wait_for
+from tests.servers import ROOT, START_TIMEOUT, Browser, free_port, server_environment, wait_for
 
 from . import page
 from .certificate import make_certificate
@@ -47,7 +47,9 @@ class Topology:
         self.has_nudges = redis is not None
         if redis is not None:
             self._ports["6379"] = redis
-        environment = server_environment(self.scratch, policy) | self._more_settings(redis is not None)
+        environment = server_environment(self.scratch, policy) | self._more_settings(
+            redis is not None
+        )
         started = [self._run(command, environment) for command in commands]
         for process, port, log in started:
             wait_for(process, port, log)
