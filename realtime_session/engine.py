@@ -4,9 +4,10 @@ Nothing here saves a session. Saving from outside a request would overwrite what
 meanwhile, and engines with columns of their own would lose them.
 """
 
+import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -20,6 +21,9 @@ from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.backends.file import SessionStore as FileStore
 from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookieStore
 from django.core.cache.backends.base import BaseCache
+from django.db import InterfaceError, OperationalError
+
+logger = logging.getLogger(__name__)
 
 SID_KEY = "_realtime_session_sid"
 """Where the Django session's data keep the sid. ``cycle_key`` keeps it, ``flush`` loses it."""
@@ -168,7 +172,42 @@ def _replace_save(session: SessionBase, attempt: Callable[[Callable[[], None]], 
     session.save = replaced  # type: ignore[method-assign]
 
 
-def delete(session_key: str) -> None:
-    """Delete a Django session from its backend; one that is gone already does no harm. Blocks."""
-    if session_key:
-        session_class()().delete(session_key)
+def delete(session_keys: Iterable[str]) -> dict[str, Exception]:
+    """Delete Django sessions from their backend, many at a time where it can; gone ones do no harm. Blocks.
+
+    Returns what went wrong, by key. One that cannot be deleted does not keep the others.
+    """
+    keys = [key for key in session_keys if key]
+    if not keys:
+        return {}
+    try:
+        if _delete_together(keys):
+            return {}
+    except (OperationalError, InterfaceError) as error:
+        return dict.fromkeys(keys, error)
+    except Exception:
+        logger.debug("Sessions are deleted one by one.", exc_info=True)
+    failures = {key: _delete_one(key) for key in keys}
+    return {key: failure for key, failure in failures.items() if failure is not None}
+
+
+def _delete_together(keys: list[str]) -> bool:
+    """Delete them all; say whether the engine can: one that deletes in a way of its own cannot."""
+    engine = session_class()
+    own_way: Any = engine.delete
+    if own_way not in (DatabaseStore.delete, CachedDatabaseStore.delete, CacheStore.delete):
+        return False
+    if issubclass(engine, DatabaseStore):
+        engine.get_model_class().objects.filter(session_key__in=keys).delete()
+    if issubclass(engine, (CacheStore, CachedDatabaseStore)):
+        session = engine()
+        _cache_of(session).delete_many(session.cache_key_prefix + key for key in keys)
+    return True
+
+
+def _delete_one(key: str) -> Exception | None:
+    try:
+        session_class()().delete(key)
+    except Exception as error:
+        return error
+    return None

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from . import bus, conf
+from . import bus, conf, presenter
 from .drain import Drain
 from .identity import Identities
 from .link import Link
@@ -50,7 +50,7 @@ class Hub:
         self._is_deserted = asyncio.Event()
         self._drain = Drain(self._empty)
         self._threads = DatabaseThreads(THREADS, "realtime-session-database")
-        self._scheduler = Scheduler(loop, self._want_looks)
+        self._scheduler = Scheduler(loop, self._come_up)
         self.identities = Identities()
         self.store = StoreCalls(self, self._threads)
         self._revalidator = Revalidator(self.identities, self.store, self._records)
@@ -129,6 +129,8 @@ class Hub:
         for part in self._parts:
             part.start()
         bus.listen(self.hear)
+        # The first end would load all URLs of the project, while the loop waits.
+        self._threads.submit(presenter.login_url)
 
     async def _stop(self) -> None:
         self._drain.stop()
@@ -210,9 +212,7 @@ class Hub:
             session.update(record, status, now)
             self._arm(session, found)
         elif found.is_due:
-            self.store.want_end_if_due(record.sid)
-            # What comes next is the nudge of the end; should it not come, look.
-            self._scheduler.set(record.sid, self._loop.time() + LOOK_AGAIN)
+            self._want_end(record.sid)
         else:
             self._forget(record.sid)
             session.expire(status.reason, now)
@@ -242,6 +242,19 @@ class Hub:
 
     def _records(self) -> list[Record]:
         return [session.record for session in self._sessions.values()]
+
+    def _come_up(self, sids: list[str]) -> None:
+        now = self.store.now()
+        for sid in sids:
+            if self._sessions[sid].record.deadline_at <= now:
+                self._want_end(sid)
+            else:
+                self.store.want_look(sid)
+
+    def _want_end(self, sid: str) -> None:
+        self.store.want_end_if_due(sid)
+        # Should nothing come of it.
+        self._scheduler.set(sid, self._loop.time() + LOOK_AGAIN)
 
     def _want_looks(self, sids: list[str]) -> None:
         for missed in self._arriving.values():

@@ -107,8 +107,7 @@ class LocalSession:
 
 def expired(tab: Tab, reason: EndReason, now: float) -> Expired:
     """Return the end as this tab is to hear it."""
-    with presenter.in_place_of_request(tab.language, tab.script_name):
-        return presenter.expired(reason, now)
+    return presenter.expired(reason, now, tab.language, tab.script_name)
 
 
 def unavailable(now: float, id: str | UnsetType = UNSET) -> Error:

@@ -121,13 +121,14 @@ class Record:
     @property
     def idle_limit(self) -> float:
         """The idle timeout in force: the policy's, or the project's for this session if that is shorter."""
-        return min(self.policy.idle_timeout, self.idle_cap or math.inf)
+        timeout, cap = self.policy.idle_timeout, self.idle_cap
+        return min(timeout, cap) if cap else timeout
 
     @property
     def warn_limit(self) -> float:
         """How long before the end people are told: the policy's, if the idle timeout leaves room for it."""
-        has_room = self.idle_limit > self.policy.warn_before
-        return self.policy.warn_before if has_room else self.idle_limit / 2
+        idle_limit, warn_before = self.idle_limit, self.policy.warn_before
+        return warn_before if idle_limit > warn_before else idle_limit / 2
 
     @property
     def idle_end_at(self) -> float:
@@ -137,10 +138,11 @@ class Record:
     @property
     def absolute_end_at(self) -> float | None:
         """The instant that no activity moves: absolute timeout or fixed end; None without either."""
-        limits = [] if self.fixed_end_at is None else [self.fixed_end_at]
-        if self.policy.absolute_timeout is not None:
-            limits.append(self.started_at + self.policy.absolute_timeout)
-        return min(limits, default=None)
+        fixed_end_at, timeout = self.fixed_end_at, self.policy.absolute_timeout
+        if timeout is None:
+            return fixed_end_at
+        timed_out_at = self.started_at + timeout
+        return timed_out_at if fixed_end_at is None else min(fixed_end_at, timed_out_at)
 
     @property
     def expires_at(self) -> float:
@@ -196,21 +198,25 @@ class Status:
 
 def evaluate(record: Record, now: float) -> Status:
     """Say what the record means at ``now``. A deadline is reached at its very instant, not after it."""
-    absolute_end_at = record.absolute_end_at
-    idle_is_nearer = absolute_end_at is None or record.idle_end_at < absolute_end_at
-    nearer = EndReason.IDLE if idle_is_nearer else EndReason.ABSOLUTE
-    expires_in = max(0.0, record.expires_at - now)
-    if record.closing_at is not None and record.closing_at <= min(now, record.expires_at):
+    # Each limit once: this runs for every message, and for thousands of sessions when a storm of ends comes.
+    idle_end_at, absolute_end_at = record.idle_end_at, record.absolute_end_at
+    if absolute_end_at is None or idle_end_at < absolute_end_at:
+        expires_at, nearer, idle_is_nearer = idle_end_at, EndReason.IDLE, True
+    else:
+        expires_at, nearer, idle_is_nearer = absolute_end_at, EndReason.ABSOLUTE, False
+    warn_limit = record.warn_limit
+    expires_in = max(0.0, expires_at - now)
+    if record.closing_at is not None and record.closing_at <= min(now, expires_at):
         expires_in, nearer = 0.0, EndReason.CLOSED
     if record.ended_at is not None:
         phase, reason, expires_in = Phase.ENDED, record.end_reason or EndReason.UNKNOWN, 0.0
     else:
-        phase, reason = _phase(expires_in, record.warn_limit), nearer
+        phase, reason = _phase(expires_in, warn_limit), nearer
     return Status(
         phase=phase,
         reason=reason,
         expires_in=expires_in,
-        warns_in=max(0.0, expires_in - record.warn_limit),
+        warns_in=max(0.0, expires_in - warn_limit),
         can_extend=phase is not Phase.ENDED and idle_is_nearer,
         absolute_expires_in=None if absolute_end_at is None else max(0.0, absolute_end_at - now),
     )

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Literal, cast
 
 from django.conf import settings
+from django.core.signals import setting_changed
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, get_script_prefix, reverse, set_script_prefix
 from django.utils.translation import override
@@ -65,14 +67,25 @@ def extended(status: Status, now: float, id: str | UnsetType = UNSET) -> protoco
     )
 
 
-def expired(reason: EndReason, now: float) -> protocol.Expired:
-    """Return the ``expired`` of a session that ended for ``reason``."""
-    return protocol.Expired(
-        at=now,
-        reason=reason.value,
-        message=message_for(reason),
-        redirect=login_url(),
-    )
+def expired(
+    reason: EndReason, now: float, language: str = "", script_name: str | None = None
+) -> protocol.Expired:
+    """Return the ``expired`` of a session that ended for ``reason``.
+
+    With ``script_name`` it is as a request would say it that came in this language and to this mount point.
+    """
+    if script_name is None:
+        message, redirect = message_for(reason), login_url()
+    else:
+        message, redirect = _end_in(language, script_name, reason)
+    return protocol.Expired(at=now, reason=reason.value, message=message, redirect=redirect)
+
+
+@lru_cache(maxsize=256)
+def _end_in(language: str, script_name: str, reason: EndReason) -> tuple[str, str | None]:
+    # Kept: to find it out costs ten times as much as to send it, and thousands may end at once.
+    with in_place_of_request(language, script_name):
+        return message_for(reason), login_url()
 
 
 @contextmanager
@@ -101,3 +114,11 @@ def refresh_url() -> str | None:
         return reverse("realtime_session:refresh")
     except NoReverseMatch:
         return None
+
+
+def _forget(**arguments: object) -> None:
+    _end_in.cache_clear()
+
+
+# Settings change in tests only.
+setting_changed.connect(_forget)

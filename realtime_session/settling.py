@@ -1,4 +1,4 @@
-"""What follows an end: the Django session goes, tabs and receivers of the signal hear of it."""
+"""What follows an end: tabs hear of it, the Django session goes, receivers of the signal hear."""
 
 import logging
 import threading
@@ -14,27 +14,41 @@ logger = logging.getLogger(__name__)
 
 _lock = threading.Lock()
 _under_way: set[str] = set()
+_signalled: set[str] = set()
+"""Sids whose end was fully dealt with here, but the store did not take note."""
 
 
 def settle(records: Sequence[Record]) -> None:
-    """Do what follows the ends of these sessions, but for those that another thread is at already.
+    """Do what follows the ends of these sessions; safe to repeat. What fails, a sweep does again.
 
-    Safe to repeat. If it fails half-way, a sweep does it again. People hear of the end before
-    receivers of the signal do, so that a slow receiver cannot delay them.
+    People hear first: by the store they are logged out already, and neither a slow session backend nor a
+    slow receiver of the signal shall delay them.
+    """
+    if records:
+        bus.nudge([record.sid for record in records])
+        clean_up(records)
+
+
+def clean_up(records: Sequence[Record]) -> None:
+    """Do what is left when people have heard, but for what this process is at already. Blocks.
+
+    Raises StoreUnavailable where the store cannot be told that it is done; the next call tells it.
     """
     with _alone_at(records) as ours:
-        for record in ours:
-            _settle(record)
+        new = [record for record in ours if record.sid not in _signalled]
+        failed = engine.delete(record.session_key for record in new)
+        for record in new:
+            error = failed.get(record.session_key)
+            if error is None:
+                _signal(record)
+                _signalled.add(record.sid)
+            else:
+                message = "The Django session of %s… was not deleted; will retry: %r"
+                logger.error(message, record.sid[:8], error)
+        _finish()
 
 
-def _settle(record: Record) -> None:
-    try:
-        engine.delete(record.session_key)
-    except Exception:
-        logger.exception("The Django session of %s… was not deleted; will retry.", record.sid[:8])
-        bus.nudge([record.sid])
-        return
-    bus.nudge([record.sid])
+def _signal(record: Record) -> None:
     session_ended.send_robust(
         Record,
         sid=record.sid,
@@ -42,7 +56,14 @@ def _settle(record: Record) -> None:
         reason=record.end_reason,
         at=record.ended_at,
     )
-    get_store().finish([record.sid])
+
+
+def _finish() -> None:
+    # A copy: other threads add to it meanwhile.
+    done = _signalled.copy()
+    if done:
+        get_store().finish(done)
+        _signalled.difference_update(done)
 
 
 @contextmanager

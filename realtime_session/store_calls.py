@@ -2,30 +2,34 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from . import bus, monitor
 from .batcher import Batcher
 from .policy import EndReason, Phase, Record, Status, evaluate, touched
-from .settling import settle
+from .settling import clean_up
 from .store_clock import StoreClock
 from .stores import get_store
 from .threads import DatabaseThreads
 
 ACTIVITY_TICK = 0.25
 """Seconds for which activity may wait to be written together with other activity."""
+SLICE = 25
+"""Sessions whose tabs are told of their end before the event loop gets on with something else."""
+CLEAN_UP_TOGETHER = 100
 
 
-class Found(NamedTuple):
-    """What the store said of one session, at its own ``now``."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the store said of one session, at its own ``now``, and what that means."""
 
     record: Record
     now: float
+    status: Status = field(init=False)
 
-    @property
-    def status(self) -> Status:
-        """What that means."""
-        return evaluate(self.record, self.now)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "status", evaluate(self.record, self.now))
 
     @property
     def is_live(self) -> bool:
@@ -124,7 +128,7 @@ class StoreCalls:
         await self._ends.ask(sid, reason)
 
     def want_end_if_due(self, sid: str) -> None:
-        """End a session soon if its deadline has passed in the store."""
+        """End a session soon if its deadline has passed in the store, and look at it if not."""
         self._due_ends.add(sid, None)
 
     async def _look(self, batch: dict[str, None]) -> dict[str, Found]:
@@ -165,17 +169,28 @@ class StoreCalls:
 
     async def _end(self, batch: dict[str, EndReason]) -> dict[str, None]:
         ended = [await self._store.aend(sid, reason) for sid, reason in batch.items()]
-        return self._ended(batch, [record for record in ended if record is not None])
+        return await self._ended(batch, [record for record in ended if record is not None])
 
     async def _end_due(self, batch: dict[str, None]) -> dict[str, None]:
-        return self._ended(batch, await self._store.aend_due(batch))
+        return await self._ended(batch, await self._store.aend_due(batch))
 
-    def _ended(self, asked: Iterable[str], ended: list[Record]) -> dict[str, None]:
-        for record in ended:
-            # Not waited for: what it does first is the nudge that tells the tabs.
-            self._threads.submit(settle, [record])
+    async def _ended(self, asked: Iterable[str], ended: list[Record]) -> dict[str, None]:
         for sid in set(asked) - {record.sid for record in ended}:
             if self._listener.known(sid):
                 # Somebody else ended it, or was active: no nudge of ours will tell the tabs here.
                 self.want_look(sid)
+        try:
+            for start in range(0, len(ended), SLICE):
+                await self._tell(ended[start : start + SLICE])
+        finally:
+            # Not waited for: it may be slow.
+            for start in range(0, len(ended), CLEAN_UP_TOGETHER):
+                self._threads.submit(clean_up, ended[start : start + CLEAN_UP_TOGETHER])
         return {}
+
+    async def _tell(self, ended: list[Record]) -> None:
+        for record in ended:
+            self._listener.looked(Found(record, self.now()))
+        # Before anything is really sent: by then nobody in this process remembers a live session.
+        bus.nudge([record.sid for record in ended])
+        await asyncio.sleep(0)

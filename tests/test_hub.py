@@ -157,9 +157,9 @@ async def test_the_django_session_is_deleted_at_the_deadline_and_the_end_signall
     sid = await aage(client, 898.5)
     async with tab(client) as socket:
         await socket.hear("expired")
-        assert not await Session.objects.aexists()
     await eventually(lambda: MonitoredSession.objects.filter(sid=sid, finished=True).exists())
     session_ended.disconnect(receiver)
+    assert not await Session.objects.aexists()
     (end,) = ends
     assert (end["sid"], end["reason"]) == (sid, "idle")
 
