@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from . import bus, conf, presenter
+from . import bus, conf
 from .drain import Drain
 from .identity import Identities
 from .link import Link
@@ -129,8 +129,6 @@ class Hub:
         for part in self._parts:
             part.start()
         bus.listen(self.hear)
-        # The first end would load all URLs of the project, while the loop waits.
-        self._threads.submit(presenter.login_url)
 
     async def _stop(self) -> None:
         self._drain.stop()
@@ -246,10 +244,8 @@ class Hub:
     def _come_up(self, sids: list[str]) -> None:
         now = self.store.now()
         for sid in sids:
-            if self._sessions[sid].record.deadline_at <= now:
-                self._want_end(sid)
-            else:
-                self.store.want_look(sid)
+            is_due = self._sessions[sid].record.deadline_at <= now
+            self._want_end(sid) if is_due else self.store.want_look(sid)
 
     def _want_end(self, sid: str) -> None:
         self.store.want_end_if_due(sid)

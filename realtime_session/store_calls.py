@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from . import bus, monitor
+from . import bus, monitor, presenter
 from .batcher import Batcher
 from .policy import EndReason, Phase, Record, Status, evaluate, touched
 from .settling import clean_up
@@ -83,6 +83,8 @@ class StoreCalls:
         self._store.start()
         for batcher in self._batchers:
             batcher.start()
+        # Else the first end would load all URLs of the project, while the loop waits.
+        self._threads.submit(presenter.login_url)
 
     async def stop(self) -> None:
         """Make the calls that are still to be made, and end."""
@@ -141,8 +143,11 @@ class StoreCalls:
             opened = await self._store.aopen(known[sid], now)
             records |= {sid: opened} if opened else {}
         found = {sid: Found(record, now) for sid, record in records.items()}
+        # At once, before anything newer can be heard of them.
         for each in found.values():
-            self._listener.looked(each)
+            if each.record.ended_at is None:
+                self._listener.looked(each)
+        await self._tell([each for each in found.values() if each.record.ended_at is not None])
         return found
 
     async def _touch(self, batch: dict[str, float]) -> dict[str, Found]:
@@ -180,17 +185,19 @@ class StoreCalls:
                 # Somebody else ended it, or was active: no nudge of ours will tell the tabs here.
                 self.want_look(sid)
         try:
-            for start in range(0, len(ended), SLICE):
-                await self._tell(ended[start : start + SLICE])
+            await self._tell([Found(record, self.now()) for record in ended], nudging=True)
         finally:
             # Not waited for: it may be slow.
             for start in range(0, len(ended), CLEAN_UP_TOGETHER):
                 self._threads.submit(clean_up, ended[start : start + CLEAN_UP_TOGETHER])
         return {}
 
-    async def _tell(self, ended: list[Record]) -> None:
-        for record in ended:
-            self._listener.looked(Found(record, self.now()))
-        # Before anything is really sent: by then nobody in this process remembers a live session.
-        bus.nudge([record.sid for record in ended])
-        await asyncio.sleep(0)
+    async def _tell(self, ended: list[Found], *, nudging: bool = False) -> None:
+        for start in range(0, len(ended), SLICE):
+            some = ended[start : start + SLICE]
+            for each in some:
+                self._listener.looked(each)
+            if nudging:
+                # Before anything is really sent: by then nobody in this process remembers a live session.
+                bus.nudge([each.record.sid for each in some])
+            await asyncio.sleep(0)

@@ -15,7 +15,7 @@ from realtime_session import monitor
 from realtime_session.models import MonitoredSession
 from realtime_session.policy import EndReason
 from realtime_session.signals import session_ended
-from realtime_session.stores import get_store
+from realtime_session.stores import StoreUnavailable, get_store
 from tests.ages import sid_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -110,3 +110,23 @@ def test_what_could_not_be_settled_is_settled_by_a_later_sweep(
         MonitoredSession.objects.update(claimed_at=long_ago)
         sweep()
     assert heard == [sid]
+
+
+def test_an_end_that_the_store_did_not_note_is_noted_later_and_not_signalled_again(
+    anna: AbstractUser, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sid = sid_of(sign_in(anna))
+
+    def be_away(self: object, sids: object) -> None:
+        raise StoreUnavailable
+
+    with hearing(lambda sid: None) as heard:
+        with monkeypatch.context() as away:
+            away.setattr(type(get_store()), "finish", be_away)
+            with pytest.raises(StoreUnavailable):
+                monitor.end_session(sid)
+        long_ago = time.time() - monitor.SETTLE_AFTER - 1
+        MonitoredSession.objects.update(claimed_at=long_ago)
+        sweep()
+    assert heard == [sid]
+    assert MonitoredSession.objects.get().finished
