@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -51,6 +52,21 @@ async def test_a_socket_that_does_not_answer_is_replaced(serve: Serve, sign_in: 
     await tab.until("!client.connected")
     server.unsilence()
     await tab.until("client.connected")
+
+
+async def test_an_end_that_nobody_explains_is_told_as_the_server_would(
+    serve: Serve, sign_in: SignIn
+) -> None:
+    user = await sign_in(serve(LONG))
+    page = await user.context.new_page()
+    await page.route_web_socket("**/ws/session/", lambda socket: socket.close(code=4401))
+    await page.route(f"**{STATE}", lambda route: route.abort())
+    await page.goto("/page/")
+    await page.evaluate("clientOfDialog()")
+    await page.evaluate("until(() => client.phase === 'ended')")
+    expired = await page.evaluate("client.extend()")
+    assert abs(expired.pop("at") - time.time()) < 60
+    assert expired == {"type": "expired", "reason": "unknown", "message": "", "redirect": None}
 
 
 async def test_a_choice_that_cannot_be_stored_can_be_made_again(

@@ -285,9 +285,10 @@ export class SessionClient extends EventTarget {
     else this.#attempts = 0;
   }
 
-  // The session is over, and nobody said why.
+  // The session is over, and nobody said why. If nobody does, the client says so as the server would.
   async #inquire() {
-    const unknown = { type: "expired", reason: "unknown", message: "", redirect: null };
+    const at = (Date.now() - this.#offset) / 1000;
+    const unknown = { type: "expired", at, reason: "unknown", message: "", redirect: null };
     const answer = this.#config.state && (await this.#fetch("GET", this.#config.state));
     if (!this.#running) return;
     if (answer?.type !== "state") return this.#take(answer?.type === "expired" ? answer : unknown);
