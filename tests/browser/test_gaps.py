@@ -1,7 +1,7 @@
 """Tabs that were asleep, frozen, or in the page cache: the server judges, not they."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -53,7 +53,9 @@ async def test_a_tab_that_thaws_after_the_end_is_told_of_it(serve: Serve, sign_i
     await tab.is_told_at_login("idle")
 
 
-async def go_away_and_come_back(tab: Tab, after: float) -> None:
+async def go_away_and_come_back(
+    tab: Tab, after: float, meanwhile: Callable[[], None] = lambda: None
+) -> None:
     # What the listener sees is what is painted first: it comes after the client's.
     await tab.page.evaluate(
         """addEventListener("pageshow", ({ persisted }) => {
@@ -63,6 +65,7 @@ async def go_away_and_come_back(tab: Tab, after: float) -> None:
     )
     await tab.page.goto("/public/")
     await asyncio.sleep(after)
+    meanwhile()
     await tab.page.evaluate("history.back()")
 
 
@@ -88,6 +91,22 @@ async def test_a_page_from_the_cache_is_covered_before_it_is_seen(
     await go_away_and_come_back(tab, after=LONGER_THAN_IDLE)
     await tab.is_told_at_login("idle")
     assert await what_was_seen_on_return(tab) == {"persisted": True, "view": "checking"}
+
+
+async def test_a_page_from_the_cache_is_not_shown_for_long_before_the_server_answers(
+    serve: Serve, sign_in: SignIn
+) -> None:
+    server = serve(LONG)
+    tab = await (await sign_in(server)).open()
+    await go_away_and_come_back(tab, after=0.2, meanwhile=server.silence)
+    await expect(tab.page).to_have_title("Page")
+    await expect(tab.dialog).to_be_visible()
+    assert await tab.view() == "checking"
+    assert await what_was_seen_on_return(tab) == {"persisted": True, "view": False}
+    assert await tab.page.evaluate("client.expiresIn") > 30
+    server.unsilence()
+    await tab.is_undisturbed()
+    assert await tab.page.evaluate("client.phase") == "active"
 
 
 async def test_the_first_touch_after_sleep_covers_the_page_until_the_server_answers(

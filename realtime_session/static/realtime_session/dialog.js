@@ -6,6 +6,7 @@
  * same address: `const { ready } = await import(…); (await ready).activity();`
  */
 
+const RESTORE_PATIENCE = 1_000; // milliseconds that a page out of the back/forward cache is shown on trust
 const NAVIGATION_LIMIT = 10_000; // milliseconds a navigation that has begun may take, before ours replaces it
 
 class SessionDialog {
@@ -13,6 +14,7 @@ class SessionDialog {
   #element;
   #view = null;
   #dismissed = false;
+  #distrusted = false; // out of the back/forward cache, and the server has not answered for a while
   #timer;
   #marks;
   #mark;
@@ -46,9 +48,15 @@ class SessionDialog {
   }
 
   // Out of the back/forward cache. Where the session was over already, only the server knows what belongs here now.
+  // Else it may have ended meanwhile, and nobody could tell a page in there. Covering that at once would flash the
+  // dialog, and move the focus, at each "Back": mostly the answer comes first.
   #onRestored() {
     this.#leavingAt = -Infinity;
     if (this.#client.phase === "ended") location.reload();
+    setTimeout(() => {
+      this.#distrusted = this.#client.uncertain;
+      if (this.#distrusted) this.#update();
+    }, RESTORE_PATIENCE);
   }
 
   // --- what is shown --------------------------------------------------------------------------------------------
@@ -56,7 +64,8 @@ class SessionDialog {
   #update() {
     const { phase, canExtend, uncertain, expiresIn } = this.#client;
     if (phase !== "warning") this.#dismissed = false;
-    if (uncertain && expiresIn === 0) this.#show("checking");
+    if (!uncertain) this.#distrusted = false;
+    if (uncertain && (expiresIn === 0 || this.#distrusted)) this.#show("checking");
     else if (phase === "warning" && canExtend) this.#show("warning");
     else if (phase === "warning" && !this.#dismissed) this.#show("fixed");
     else this.#hide();
