@@ -6,34 +6,46 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests.databases import program
 
 START_TIMEOUT = 30
 
 
-class RedisServer:
-    """Can be stopped and started again, on its port; what it held is gone unless ``more`` options keep it."""
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
 
-    def __init__(self, directory: str, *more: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port = listener.getsockname()[1]
+
+class RedisServer:
+    """Can be stopped and started again, on its port; what it held is gone unless ``options`` keep it.
+
+    ``config`` is a configuration file, ``name`` is that of the program.
+    """
+
+    def __init__(
+        self, directory: str, *options: str, name: str = "redis-server", config: Path | None = None
+    ) -> None:
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._directory = directory
-        self._more = more
+        self._name = name
+        self._options = options
+        self._config = [str(config)] if config else []
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._directory]
         self._process = subprocess.Popen(
-            [program("redis-server"), *options, "--save", "", "--appendonly", "no", *self._more],
+            [program(self._name), *self._config, *options, "--save", "", *self._options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
         give_up_at = time.monotonic() + START_TIMEOUT
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > give_up_at:
-                raise RuntimeError("redis-server did not start")
+                raise RuntimeError(f"{self._name} did not start")
             time.sleep(0.01)
 
     def stop(self) -> None:
@@ -53,9 +65,11 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(*more: str) -> Iterator[RedisServer]:
+def redis_server(
+    *options: str, name: str = "redis-server", config: Path | None = None
+) -> Iterator[RedisServer]:
     with tempfile.TemporaryDirectory() as directory:
-        server = RedisServer(directory, *more)
+        server = RedisServer(directory, *options, name=name, config=config)
         server.start()
         try:
             yield server

@@ -55,6 +55,7 @@ PARTS = [
     Part("PostgreSQL", ("postgresql",), has_programs("initdb", "postgres")),
     Part("libfaketime", ("faketime",), lambda: find_faketime() is not None),
     Part("Redis", ("redis-server",), has_programs("redis-server")),
+    Part("Valkey", ("valkey-server",), has_programs("valkey-server")),
     Part("nginx", ("nginx",), has_programs("nginx")),
     Part("ps", ("procps",), has_programs("ps")),
     Part(
@@ -65,6 +66,16 @@ PARTS = [
 ]
 
 
+# Debian 12 has Valkey among its backports, of which apt takes only what it finds nowhere else.
+BACKPORTS = """\
+Types: deb
+URIs: http://deb.debian.org/debian
+Suites: bookworm-backports
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+"""
+
+
 def install_with_apt(packages: list[str]) -> bool:
     """Works as root, or as a user whose sudo asks for no password."""
     if not shutil.which("apt-get"):
@@ -72,6 +83,9 @@ def install_with_apt(packages: list[str]) -> bool:
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
     if sudo and not (shutil.which("sudo") and succeeds(*sudo, "true")):
         return False
+    if is_debian() and platform.freedesktop_os_release().get("VERSION_CODENAME") == "bookworm":
+        command = [*sudo, "tee", "/etc/apt/sources.list.d/backports.sources"]
+        subprocess.run(command, input=BACKPORTS, text=True, stdout=subprocess.DEVNULL)
     apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
     return succeeds(*apt, "update") and succeeds(
         *apt, "install", "--yes", "--no-install-recommends", *packages

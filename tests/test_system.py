@@ -33,6 +33,7 @@ def test_installs_with_apt_after_one_update(monkeypatch):
     monkeypatch.setattr(system.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(system, "succeeds", lambda *command: not said.append(command))
     monkeypatch.setattr(system.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(system, "is_debian", bool)
     assert system.install_with_apt(["sundial"])
     asked, update, install = said
     assert asked == ("sudo", "-n", "true")

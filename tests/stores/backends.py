@@ -4,6 +4,7 @@ import itertools
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from realtime_session.stores.memory import MemoryStore
 from realtime_session.stores.orm import ORMStore
 from realtime_session.stores.redis import RedisStore
 from tests.databases import Databases, mariadb_server, postgres_server
+from tests.redis_groups import cluster, sentinel_group
 from tests.redis_server import redis_server
 
 Clock = Callable[[], float]
@@ -86,9 +88,21 @@ def mariadb() -> Iterator[ORMBackend]:
 
 
 @contextmanager
-def redis() -> Iterator[RedisBackend]:
-    with redis_server() as server:
+def redis(name: str = "redis-server") -> Iterator[RedisBackend]:
+    with redis_server(name=name) as server:
         yield RedisBackend(url=server.url)
+
+
+@contextmanager
+def redis_sentinel() -> Iterator[RedisBackend]:
+    with sentinel_group() as group:
+        yield RedisBackend(**group.options)
+
+
+@contextmanager
+def redis_cluster() -> Iterator[RedisBackend]:
+    with cluster() as nodes:
+        yield RedisBackend(startup_nodes=nodes.addresses)
 
 
 # A new store is one line here.
@@ -98,6 +112,9 @@ BACKENDS: dict[str, Callable[[], AbstractContextManager[Backend]]] = {
     "postgres": postgres,
     "mariadb": mariadb,
     "redis": redis,
+    "redis-sentinel": redis_sentinel,
+    "redis-cluster": redis_cluster,
+    "valkey": partial(redis, name="valkey-server"),
 }
 
 

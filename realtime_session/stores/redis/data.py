@@ -33,7 +33,7 @@ _GET, _PAST = Script("get"), Script("past")
 
 def partition_of(sid: str) -> int:
     """Return the partition of a session: the same in every process and version."""
-    return crc32(sid.encode("utf-8", "surrogatepass")) % PARTITIONS
+    return crc32(sid.encode("utf-8", "replace")) % PARTITIONS
 
 
 def groups(sids: Iterable[str]) -> list[list[str]]:
@@ -55,11 +55,11 @@ def groups(sids: Iterable[str]) -> list[list[str]]:
 def merged(asked: list[list[str]], answers: Replies) -> tuple[float, Records]:
     """Return now and the records in the answers of a script to these groups."""
     records: Records = {}
-    for group, [_, *found] in zip(asked, answers, strict=True):
+    for group, (_, values) in zip(asked, answers, strict=True):
         records |= {
-            sid: to_record(sid, texts)
-            for sid, texts in zip(group, found, strict=True)
-            if texts is not None
+            sid: to_record(sid, value)
+            for sid, value in zip(group, values, strict=True)
+            if value is not None
         }
     return max(float(answer[0]) for answer in answers), records
 
@@ -88,13 +88,13 @@ class Data:
         return self.index(partition_of(sid), f"tabs:{sid}")
 
     def call(
-        self, script: Script, sids: list[str], *indexes: str, args: Iterable[str] = ()
+        self, script: Script, sids: list[str], *indexes: str, args: Iterable[str | bytes] = ()
     ) -> Call:
         """Return a call for sessions of one partition: its keys are the indexes, then the records."""
         return script.call(self._keys(sids, indexes, map(self.session, sids)), *args)
 
     def call_with_tabs(
-        self, script: Script, sids: list[str], *indexes: str, args: Iterable[str] = ()
+        self, script: Script, sids: list[str], *indexes: str, args: Iterable[str | bytes] = ()
     ) -> Call:
         """Return a call with the key of each session's tabs behind that of its record."""
         both = chain.from_iterable((self.session(sid), self.tabs(sid)) for sid in sids)
@@ -136,4 +136,4 @@ class Data:
 
 
 def _decoded(member: bytes) -> str:
-    return member.decode("utf-8", "surrogatepass")
+    return member.decode()

@@ -11,12 +11,13 @@ class Epoch:
 
     A server's history is that of its process (``run_id``, another one after a restart) and of its data
     (``master_replid``, another one after a failover). In a Cluster (``by_address``) each address has its own;
-    a new address is another history. Where INFO is forbidden, nothing is known.
+    one that is new tells of a failover if its server was a replica before (``master_replid2``). Where INFO is
+    forbidden, nothing is known.
     """
 
     def __init__(self, *, by_address: bool) -> None:
         self._by_address = by_address
-        self._histories: dict[str, tuple[bytes, ...]] = {}
+        self._histories: dict[str, tuple[bytes, bytes]] = {}
         self._lock = threading.Lock()
         self.number = 0
 
@@ -40,9 +41,11 @@ class Epoch:
 
     def _found(self, connection: Any, info: bytes) -> None:
         facts = dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
-        history = tuple(facts.get(name, b"") for name in (b"run_id", b"master_replid"))
+        history = facts.get(b"run_id", b""), facts.get(b"master_replid", b"")
+        was_replica = bool(facts.get(b"master_replid2", b"").strip(b"0"))
         address = f"{connection.host}:{connection.port}" if self._by_address else ""
         with self._lock:
-            if self._histories and self._histories.get(address) != history:
+            known = self._histories.get(address)
+            if (known is None and self._histories and was_replica) or known not in (None, history):
                 self.number += 1
             self._histories[address] = history

@@ -1,77 +1,85 @@
-"""A record as the fields of a Redis hash, and back; and the names that the Lua scripts know them by.
+"""A record as the value of a Redis key, and back; and the names that the Lua scripts know its parts by.
 
-All values are texts: None is "", booleans are "1" and "", and numbers have the digits that tell every
-double from its neighbours.
+The value is the record's numbers, each a double of eight bytes in the order of ``NUMBERS``, and then its
+texts, a msgpack array in the order of ``TEXTS``. So a script reads all that the policy asks for in one go,
+and activity overwrites the first 24 bytes. Infinity stands for None, 0 and 1 for booleans.
 """
 
-from collections.abc import Callable, Sequence
+import math
+import struct
 from functools import lru_cache
 from typing import Any, get_type_hints
 
+import msgspec
+
 from ...policy import INSTANTS, EndReason, Policy, Record
-from ..rows import COLUMNS, POLICY_COLUMNS
+from ..rows import POLICY_COLUMNS, RECORD_COLUMNS
 
-FIELDS = [name for name in COLUMNS if name != "sid"]
-_POLICY_STARTS = FIELDS.index(POLICY_COLUMNS[0])
-
-LUA_NAMES = "\n".join(
-    [
-        f"local FIELDS = {{{', '.join(map(repr, FIELDS))}}}",
-        f"local {', '.join(FIELDS).upper()} = {', '.join(str(n + 1) for n in range(len(FIELDS)))}",
-        f"local INSTANTS = {{{', '.join(name.upper() for name in INSTANTS)}}}",
-        "",
-    ]
-)
-"""What the scripts call a record's fields."""
-
-
-def to_text(value: object) -> str:
-    """Return a fact as a text."""
-    if value is None or value is False:
-        return ""
-    if value is True:
-        return "1"
-    return repr(value) if isinstance(value, float) else str(value)
-
-
-def to_texts(record: Record) -> list[str]:
-    """Return the values of ``FIELDS``."""
-    facts = [getattr(record, name) for name in FIELDS[:_POLICY_STARTS]]
-    facts += [getattr(record.policy, name) for name in POLICY_COLUMNS]
-    return [to_text(fact) for fact in facts]
-
-
-def _optional_number(value: bytes) -> float | None:
-    return float(value) if value else None
-
-
-_READERS: dict[Any, Callable[[bytes], Any]] = {
-    str: lambda value: value.decode("utf-8", "surrogatepass"),
-    float: float,
-    float | None: _optional_number,
-    bool: bool,
-    EndReason | None: lambda value: EndReason(value.decode()) if value else None,
-}
+# What a touch writes comes first.
+_TOUCHED = ["last_activity_at", "paged_at", "closing_at"]
 _TYPES = get_type_hints(Record) | get_type_hints(Policy)
-_FACTS = [(name, _READERS[_TYPES[name]]) for name in FIELDS[:_POLICY_STARTS]]
-_POLICY_FACTS = [(name, _READERS[_TYPES[name]]) for name in POLICY_COLUMNS]
+_IS_TEXT = {name: _TYPES[name] in (str, EndReason | None) for name in RECORD_COLUMNS}
+_OTHERS = [name for name in RECORD_COLUMNS if not _IS_TEXT[name] and name not in _TOUCHED]
+_FACTS = _TOUCHED + _OTHERS
+
+NUMBERS = _FACTS + POLICY_COLUMNS
+TEXTS = [name for name in RECORD_COLUMNS if _IS_TEXT[name] and name != "sid"] + ["won_by"]
+"""``won_by`` is the token of the call that ended or claimed it last."""
+
+_NUMBERS = struct.Struct(f">{len(NUMBERS)}d")
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[str]).decode
 
 
-def to_record(sid: str, texts: Sequence[bytes | None]) -> Record:
-    """Return the record in the values of ``FIELDS``, in that order.
+def _positions(names: list[str]) -> str:
+    numbers = range(1, len(names) + 1)
+    return f"local {', '.join(names).upper()} = {', '.join(map(str, numbers))}"
 
-    A fact that is not there, because an older version wrote the record, has its default.
-    """
-    facts = {
-        name: read(text)
-        for (name, read), text in zip(_FACTS, texts, strict=False)
-        if text is not None
-    }
-    return Record(sid=sid, policy=_policy(tuple(texts[_POLICY_STARTS:])), **facts)
+
+LUA_NAMES = f"""
+local NUMBERS, COUNT, SIZE = '>{"d" * len(NUMBERS)}', {len(NUMBERS)}, {_NUMBERS.size}
+{_positions(NUMBERS)}
+{_positions(TEXTS)}
+local INSTANTS = {{{", ".join(INSTANTS).upper()}}}
+"""
+"""What the scripts call the parts of a record."""
+
+
+def to_text(number: float | None) -> str:
+    """Return a number as an argument for a script: with the digits that tell it from its neighbours."""
+    return "" if number is None else repr(float(number))
+
+
+def position(name: str) -> str:
+    """Return where a script finds a fact, among the numbers or among the texts."""
+    return str((NUMBERS if name in NUMBERS else TEXTS).index(name) + 1)
+
+
+def to_value(record: Record) -> bytes:
+    """Return the value that holds a record."""
+    facts: list[Any] = [getattr(record, name) for name in _FACTS]
+    facts += [getattr(record.policy, name) for name in POLICY_COLUMNS]
+    texts = [str(getattr(record, name, "") or "") for name in TEXTS]
+    return _NUMBERS.pack(*(math.inf if fact is None else fact for fact in facts)) + _encode(texts)
+
+
+def to_record(sid: str, value: bytes) -> Record:
+    """Return the record in a value."""
+    numbers = _NUMBERS.unpack_from(value)
+    facts: dict[str, Any] = dict(zip(_FACTS, map(_fact, numbers), strict=False))
+    facts |= zip(TEXTS[:-1], _decode(memoryview(value)[_NUMBERS.size :]), strict=False)
+    facts["finished"] = bool(facts["finished"])
+    facts["end_reason"] = EndReason(facts["end_reason"]) if facts["end_reason"] else None
+    return Record(sid=sid, policy=_policy(numbers[len(_FACTS) :]), **facts)
+
+
+def _fact(number: float) -> float | None:
+    return None if number == math.inf else number
 
 
 @lru_cache(maxsize=256)
-def _policy(texts: tuple[bytes | None, ...]) -> Policy:
-    """Return the policy in its fields' values: one object for the many sessions that share it."""
-    pairs = zip(_POLICY_FACTS, texts, strict=True)
-    return Policy(**{name: read(text) for (name, read), text in pairs if text is not None})
+def _policy(numbers: tuple[float, ...]) -> Policy:
+    """Return the policy in its numbers: one object for the many sessions that share it."""
+    facts: dict[str, Any] = dict(zip(POLICY_COLUMNS, map(_fact, numbers), strict=True))
+    facts["activity_extends_in_warning"] = bool(facts["activity_extends_in_warning"])
+    return Policy(**facts)

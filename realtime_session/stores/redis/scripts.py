@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .records import LUA_NAMES
 
-Command = tuple[str | int, ...]
+Command = tuple[str | bytes | int, ...]
 
 _FOLDER = Path(__file__).with_name("lua")
 _POLICY = (_FOLDER / "policy.lua").read_text(encoding="utf-8")
@@ -29,7 +29,7 @@ class Script:
         self._text = LUA_NAMES + _POLICY + own
         self._digest = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
-    def call(self, keys: Iterable[str], *args: str) -> Call:
+    def call(self, keys: Iterable[str], *args: str | bytes) -> Call:
         """Return a call of this script."""
         all_keys = list(keys)
         rest: Command = (len(all_keys), *all_keys, *args)

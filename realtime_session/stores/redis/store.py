@@ -16,7 +16,7 @@ from ..rows import POLICY_COLUMNS, fitted
 from .clients import Clients, Plan
 from .data import Data, groups, merged
 from .options import Options
-from .records import to_text, to_texts
+from .records import position, to_text, to_value
 from .scripts import Script
 
 P = ParamSpec("P")
@@ -73,8 +73,9 @@ class RedisStore(BaseStore):
 
     @planned
     def open(self, record: Record, as_of: float | None = None) -> Plan[Record | None]:
-        args = [self._data.now(), record.sid, to_text(as_of), *to_texts(fitted(record))]
         asked = [[record.sid]]
+        args: list[str | bytes] = [self._data.now(), record.sid, to_text(as_of)]
+        args.append(to_value(fitted(record)))
         answers = yield [self._data.call(_OPEN, asked[0], "sids", "due", "users", args=args)]
         return merged(asked, answers)[1].get(record.sid)
 
@@ -87,7 +88,7 @@ class RedisStore(BaseStore):
         self, ages: Mapping[str, float], extend: bool = False, page: bool = False
     ) -> Plan[tuple[float, Records]]:
         asked = groups(ages)
-        how = self._data.now(), to_text(extend), to_text(page)
+        how = self._data.now(), "1" if extend else "", "1" if page else ""
         answers = yield [
             self._data.call(
                 _TOUCH, group, args=[*how, *(to_text(ages.get(sid, 0)) for sid in group)]
@@ -152,10 +153,10 @@ class RedisStore(BaseStore):
     ) -> Plan[None]:
         yield from self._change(
             sid,
-            ("session_key", "=", session_key),
-            ("credentials", "=", credentials),
-            ("cookie_age", "=", to_text(cookie_age)),
-            ("saved_at", "+", "0"),
+            ("session_key", "text", session_key),
+            ("credentials", "text", credentials),
+            ("cookie_age", "number", to_text(cookie_age)),
+            ("saved_at", "from now", "0"),
         )
 
     @planned
@@ -164,17 +165,23 @@ class RedisStore(BaseStore):
     ) -> Plan[None]:
         yield from self._change(
             sid,
-            ("idle_cap", "=", to_text(idle_cap)),
-            ("fixed_end_at", "=" if fixed_end_in is None else "+", to_text(fixed_end_in)),
+            ("idle_cap", "none" if idle_cap is None else "number", to_text(idle_cap)),
+            ("fixed_end_at", "none" if fixed_end_in is None else "from now", to_text(fixed_end_in)),
         )
 
     @planned
     def set_policy(self, sid: str, policy: Policy) -> Plan[bool]:
-        changes = [(name, "=", to_text(getattr(policy, name))) for name in POLICY_COLUMNS]
+        facts = {name: getattr(policy, name) for name in POLICY_COLUMNS}
+        changes = [
+            (name, "none" if fact is None else "number", to_text(fact))
+            for name, fact in facts.items()
+        ]
         return (yield from self._change(sid, *changes))
 
     def _change(self, sid: str, *changes: tuple[str, str, str]) -> Plan[bool]:
-        args = [self._data.now(), sid, *(text for change in changes for text in change)]
+        args = [self._data.now(), sid]
+        for name, kind, value in changes:
+            args += [position(name), kind, value]
         [found] = yield [self._data.call(_CHANGE, [sid], "due", args=args)]
         return bool(found)
 

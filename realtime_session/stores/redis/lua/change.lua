@@ -1,14 +1,23 @@
--- KEYS: due, session. ARGV: now, sid, then for each change a field, '=' or '+' and a value; '+' adds to now.
--- Answers 1 if there was a live session, else 0.
+-- KEYS: due, session. ARGV: now, sid, then for each change a position, a kind and a value: 'number', 'none',
+-- 'from now' for a number of seconds, 'text'. Answers 1 if there was a live session, else 0.
 local now, sid = clock(ARGV[1]), ARGV[2]
 local due, session = KEYS[1], KEYS[2]
-local record = read(session)
+local value = redis.call('GET', session)
+local record = numbers(value)
 if not record or is_ended(record) then
   return 0
 end
+local strings = texts(value)
 for i = 3, #ARGV, 3 do
-  local value = ARGV[i + 1] == '+' and text(now + tonumber(ARGV[i + 2])) or ARGV[i + 2]
-  redis.call('HSET', session, ARGV[i], value)
+  local position, kind, given = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2]
+  if kind == 'text' then
+    strings[position] = given
+  elseif kind == 'none' then
+    record[position] = math.huge
+  else
+    record[position] = tonumber(given) + (kind == 'from now' and now or 0)
+  end
 end
-redis.call('ZADD', due, text(deadline(read(session))), sid)
+write_all(session, record, strings)
+redis.call('ZADD', due, text(deadline(record)), sid)
 return 1

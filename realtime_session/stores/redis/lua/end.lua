@@ -1,34 +1,35 @@
 -- KEYS: due, ended, users, keys, sessions. ARGV: now, the reason or '' for only if due, the call's own token,
--- the sid of each session. Answers now, and the ended record of each that this call won, or nothing.
+-- the sid of each session. Answers now, and the value of each that this call ended, or nothing.
 local now, given, token = clock(ARGV[1]), ARGV[2], ARGV[3]
 local due, ended, users, keys = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local answer = {text(now)}
+local won = {}
 
-local function won(session, sid)
-  local record = read(session)
-  if not record then
+local function try(session, sid)
+  local value = redis.call('GET', session)
+  if not value then
     return false
   end
+  local record, strings = numbers(value), texts(value)
   if is_ended(record) then
     -- The same call again, because the answer to the first was lost: it won.
-    return redis.call('HGET', session, 'won_by') == token and record
+    return strings[WON_BY] == token and value
   end
   local phase, reason = evaluate(record, now)
   if given == '' and phase ~= 'ended' then
     return false
   end
-  record[ENDED_AT], record[END_REASON] = text(now), given ~= '' and given or reason
-  redis.call('HSET', session, 'ended_at', record[ENDED_AT], 'end_reason', record[END_REASON], 'won_by', token)
+  record[ENDED_AT] = now
+  strings[END_REASON], strings[WON_BY] = given ~= '' and given or reason, token
   redis.call('ZREM', due, sid)
-  redis.call('ZREM', users, record[USER_ID] .. '\0' .. sid)
-  redis.call('ZADD', ended, record[ENDED_AT], sid)
-  if record[SESSION_KEY] ~= '' then
-    redis.call('ZADD', keys, 0, record[SESSION_KEY] .. '\0' .. sid)
+  redis.call('ZREM', users, strings[USER_ID] .. '\0' .. sid)
+  redis.call('ZADD', ended, text(now), sid)
+  if strings[SESSION_KEY] ~= '' then
+    redis.call('ZADD', keys, 0, strings[SESSION_KEY] .. '\0' .. sid)
   end
-  return record
+  return write_all(session, record, strings)
 end
 
 for i = 5, #KEYS do
-  answer[i - 3] = won(KEYS[i], ARGV[i - 1])
+  won[i - 4] = try(KEYS[i], ARGV[i - 1])
 end
-return answer
+return {text(now), won}

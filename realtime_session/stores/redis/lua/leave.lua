@@ -8,26 +8,26 @@ local function remaining(tabs)
   local earliest
   local held = redis.call('HGETALL', tabs)
   for i = 1, #held, 2 do
-    local until_ = tonumber(held[i + 1])
-    if until_ <= now then
+    local ends_at = tonumber(held[i + 1])
+    if ends_at <= now then
       redis.call('HDEL', tabs, held[i])
     else
-      earliest = math.min(earliest or until_, until_)
+      earliest = math.min(earliest or ends_at, ends_at)
     end
   end
   return earliest
 end
 
 local function close(session, sid)
-  local record = read(session)
-  if not record or is_ended(record) or record[TAB_CLOSE_GRACE] == '' then
+  local record = numbers(redis.call('GET', session))
+  if not record or is_ended(record) then
     return
   end
-  if tonumber(record[PAGED_AT]) > tonumber(record[JOINED_AT]) then
+  if record[TAB_CLOSE_GRACE] == math.huge or record[PAGED_AT] > record[JOINED_AT] then
     return
   end
-  record[CLOSING_AT] = text(now + tonumber(record[TAB_CLOSE_GRACE]))
-  redis.call('HSET', session, 'closing_at', record[CLOSING_AT])
+  record[CLOSING_AT] = now + record[TAB_CLOSE_GRACE]
+  write(session, record)
   redis.call('ZADD', due, text(deadline(record)), sid)
 end
 

@@ -1,8 +1,8 @@
 -- policy.py in Lua: what the facts about a session mean at an instant. Both must always say the same, which
--- the contract suite and the model in tests/stores hold them to.
+-- the tests in tests/stores hold them to.
 --
--- A record is a list of texts, one for each of FIELDS; '' stands for None. FIELDS, the positions in it
--- (USER_ID, …) and INSTANTS come from records.py. This stands before every other script.
+-- A record is the list of its numbers; infinity stands for None. The names of their positions and of those of
+-- its texts (LAST_ACTIVITY_AT, USER_ID, …) come from records.py. This stands before every other script.
 
 -- 17 digits tell every double from its neighbours: tostring gives 14, and a reply would cut off the fraction.
 local function text(number)
@@ -18,36 +18,45 @@ local function clock(given)
   return tonumber(time[1]) + tonumber(time[2]) / 1000000
 end
 
-local function read(session)
-  local record = redis.call('HMGET', session, unpack(FIELDS))
-  return record[USER_ID] and record
+-- The numbers of a value, nothing where there is none.
+local function numbers(value)
+  return value and {struct.unpack(NUMBERS, value)}
+end
+
+local function texts(value)
+  return cmsgpack.unpack(string.sub(value, SIZE + 1))
+end
+
+-- Writes the numbers and leaves the texts as they are.
+local function write(session, record)
+  redis.call('SETRANGE', session, 0, struct.pack(NUMBERS, unpack(record, 1, COUNT)))
+end
+
+-- Writes both, and returns the value.
+local function write_all(session, record, strings)
+  local value = struct.pack(NUMBERS, unpack(record, 1, COUNT)) .. cmsgpack.pack(strings)
+  redis.call('SET', session, value)
+  return value
 end
 
 local function is_ended(record)
-  return record[ENDED_AT] ~= ''
+  return record[ENDED_AT] < math.huge
 end
 
 local function idle_limit(record)
-  local timeout, cap = tonumber(record[IDLE_TIMEOUT]), tonumber(record[IDLE_CAP])
-  if cap and cap ~= 0 and cap < timeout then
-    return cap
-  end
-  return timeout
+  local cap = record[IDLE_CAP]
+  return cap == 0 and record[IDLE_TIMEOUT] or math.min(record[IDLE_TIMEOUT], cap)
 end
 
 local function warn_limit(record)
-  local idle, warn_before = idle_limit(record), tonumber(record[WARN_BEFORE])
+  local idle, warn_before = idle_limit(record), record[WARN_BEFORE]
   return idle > warn_before and warn_before or idle / 2
 end
 
 -- When the session ends if nothing more happens and a tab stays open, and why.
 local function expiry(record)
-  local idle_end_at = tonumber(record[LAST_ACTIVITY_AT]) + idle_limit(record)
-  local absolute_end_at = tonumber(record[FIXED_END_AT]) or math.huge
-  local timeout = tonumber(record[ABSOLUTE_TIMEOUT])
-  if timeout then
-    absolute_end_at = math.min(absolute_end_at, tonumber(record[STARTED_AT]) + timeout)
-  end
+  local idle_end_at = record[LAST_ACTIVITY_AT] + idle_limit(record)
+  local absolute_end_at = math.min(record[FIXED_END_AT], record[STARTED_AT] + record[ABSOLUTE_TIMEOUT])
   if idle_end_at < absolute_end_at then
     return idle_end_at, 'idle'
   end
@@ -55,17 +64,16 @@ local function expiry(record)
 end
 
 local function deadline(record)
-  return math.min(expiry(record), tonumber(record[CLOSING_AT]) or math.huge)
+  return math.min(expiry(record), record[CLOSING_AT])
 end
 
--- The phase at an instant, and the reason of the end in phase ended.
+-- The phase at an instant, and the reason of an end that nobody has written down yet.
 local function evaluate(record, at)
   if is_ended(record) then
-    return 'ended', record[END_REASON]
+    return 'ended'
   end
   local expires_at, reason = expiry(record)
-  local closing_at = tonumber(record[CLOSING_AT])
-  if closing_at and closing_at <= math.min(at, expires_at) then
+  if record[CLOSING_AT] <= math.min(at, expires_at) then
     return 'ended', 'closed'
   end
   local expires_in = expires_at - at
