@@ -30,7 +30,7 @@ SETTINGS = {
         'What people with a session get while the store does not answer: `"deny"` answers 503, '
         '`"allow"` lets them through unchecked.'
     ),
-    "CHANNEL_LAYER": "Alias of the channel layer that carries nudges between processes.",
+    "CHANNEL_LAYER": "Alias of the channel layer that carries nudges between processes; `None` for none.",
     "ALLOWED_ORIGINS": (
         "Who may open the socket, such as `https://app.example.com` or `https://*.example.com`. "
         "`None`: the origins that Django's CSRF check allows."

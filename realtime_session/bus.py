@@ -5,35 +5,29 @@ doubled or late. Inside the process it is a function call; between processes it 
 of the channel layer, which each process joins with a single channel.
 """
 
-import asyncio
+import atexit
 import logging
 import os
-import secrets
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from contextlib import suppress
+from typing import Protocol
 
-from asgiref.sync import async_to_sync
-from channels.layers import InMemoryChannelLayer, get_channel_layer
-
-from . import conf
+from .channel_layer import crossing_layer
+from .courier import Courier
 
 logger = logging.getLogger(__name__)
-
-GROUP = "realtime-session"
-SEND_TIMEOUT = 2.0
-"""Seconds for which a request may wait for a channel layer that does not answer."""
-_token = secrets.token_hex(8)
 
 
 class Relay(Protocol):
     """What can carry a nudge to other processes without blocking: a hub, on its own event loop."""
 
     def relay(self, sids: list[str]) -> None:
-        """Send the nudge on; callable from any thread."""
+        """Send the nudge on; callable from any thread. Raises RuntimeError if its loop is closed."""
 
 
 _listeners: list[Callable[[list[str]], None]] = []
 _relays: list[Relay] = []
+_courier = Courier()
 
 
 def listen(listener: Callable[[list[str]], None]) -> None:
@@ -57,23 +51,21 @@ def remove_relay(relay: Relay) -> None:
 
 
 def nudge(sids: Iterable[str]) -> None:
-    """Nudge this process, and the others; callable from any thread. Never raises."""
+    """Nudge this process, and the others; callable from any thread. Never raises.
+
+    Where a hub can carry it, this does not wait. Else see ``Courier.carry``: some 2 seconds at most.
+    """
     wanted = list(sids)
     tell_this_process(wanted)
     for relay in tuple(_relays):
-        relay.relay(wanted)
-        return
+        with suppress(RuntimeError):
+            relay.relay(wanted)
+            return
     try:
-        layer = crossing_layer()
-        if layer is not None:
-            async_to_sync(_send)(layer, wanted)
+        if crossing_layer() is not None:
+            _courier.carry(wanted)
     except Exception:
         logger.warning("A nudge was not sent; other processes look by themselves.", exc_info=True)
-
-
-async def _send(layer: Any, sids: list[str]) -> None:
-    async with asyncio.timeout(SEND_TIMEOUT):
-        await layer.group_send(GROUP, message(sids))
 
 
 def tell_this_process(sids: list[str]) -> None:
@@ -82,17 +74,13 @@ def tell_this_process(sids: list[str]) -> None:
         listener(sids)
 
 
-def crossing_layer() -> Any | None:
-    """Return the channel layer if it reaches other processes, else None."""
-    layer = get_channel_layer(conf.current().channel_layer)
-    return None if isinstance(layer, InMemoryChannelLayer) else layer
+def _after_fork() -> None:
+    """Begin anew: a fork has none of its parent's threads and loops, but may have a lock that one held."""
+    global _courier
+    _courier = Courier()
+    _relays.clear()
 
 
-def message(sids: list[str]) -> dict[str, Any]:
-    """Return the channel layer message of a nudge."""
-    return {"type": "realtime_session.nudge", "sids": sids, "origin": origin()}
-
-
-def origin() -> str:
-    """Return a name for this process, which a fork does not share."""
-    return f"{_token}-{os.getpid()}"
+atexit.register(lambda: _courier.finish())
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -36,7 +36,7 @@ class Settings:
     passive_url_names: frozenset[str] = frozenset()
     store: StoreSetting = field(default_factory=StoreSetting)
     on_store_error: str = "deny"
-    channel_layer: str = "default"
+    channel_layer: str | None = "default"
     allowed_origins: tuple[str, ...] | None = None
     max_tabs: int = 100
     websocket_url: str | None = "/ws/session/"
@@ -150,7 +150,9 @@ _KEYS: dict[str, _Key] = {
     ),
     "STORE": _Key(values.store, 'Give {"BACKEND": "dotted.path.of.Store", "OPTIONS": {}}.'),
     "ON_STORE_ERROR": _Key(values.one_of("deny", "allow"), 'Give "deny" (fail closed) or "allow".'),
-    "CHANNEL_LAYER": _Key(values.text, "Give the alias of an entry of CHANNEL_LAYERS."),
+    "CHANNEL_LAYER": _Key(
+        values.optional(values.text), "Give the alias of an entry of CHANNEL_LAYERS, or None."
+    ),
     "ALLOWED_ORIGINS": _Key(
         values.optional(values.origins),
         'Give a list such as ["https://app.example.com"], or None to follow Django\'s CSRF check.',

@@ -2,20 +2,73 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import random
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
 RESTART_IN = 1.0
+RESTART_AT_MOST = 30.0
+"""Seconds before the first and the latest restart of a task that fails each time, doubled in between."""
+
+CLEANUP = 5.0
+"""Seconds that work which was cancelled has to end before it is cancelled once more."""
+
+
+async def end(tasks: Collection[asyncio.Task[Any]], cleanup: float) -> None:
+    """Cancel tasks, and wait for their end; once more every ``cleanup`` seconds. Ignores what they raise.
+
+    An ``asyncio.timeout(0)``, as redis-py has it, swallows a cancellation that comes in the same moment.
+    """
+    running = {task for task in tasks if not task.done()}
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=cleanup)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()
+
+
+class Trouble:
+    """Logs what fails again and again: its first failure in full, others once a kind, and its end."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._kinds: set[type[BaseException]] = set()
+
+    def begins(self, error: BaseException) -> None:
+        """Note a failure: the first, or one of many."""
+        is_first, is_known = not self._kinds, type(error) in self._kinds
+        self._kinds.add(type(error))
+        level = logging.DEBUG if is_known else logging.ERROR
+        logger.log(
+            level,
+            "%s failed and is tried again: %s",
+            self._name,
+            type(error).__name__,
+            exc_info=error if is_first or is_known else None,
+        )
+
+    def ends(self) -> None:
+        """Note that it works."""
+        if self._kinds:
+            self._kinds.clear()
+            logger.warning("%s works again.", self._name)
 
 
 class Service:
-    """A named task that runs ``work`` until it returns or is stopped; if it fails, it is restarted."""
+    """A named task that runs ``work`` until it returns or is stopped; if it fails, it is restarted.
+
+    The restarts come later and later, with jitter, unless the work ran well for a while in between.
+    """
 
     def __init__(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         self._name = f"realtime-session-{name}"
         self._work = work
         self._task: asyncio.Task[None] | None = None
+        self._trouble = Trouble(self._name)
 
     def start(self) -> None:
         """Start the task on the running loop."""
@@ -27,14 +80,24 @@ class Service:
             return
         if patience:
             await asyncio.wait({self._task}, timeout=patience)
-        self._task.cancel()
-        await asyncio.wait({self._task})
+        await end([self._task], CLEANUP)
         self._task = None
 
+    def works(self) -> None:
+        """Note, within ``work``, that what may have failed before is well again."""
+        self._trouble.ends()
+
     async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
+        delay = RESTART_IN
         while True:
+            began = clock()
             try:
                 return await self._work()
-            except Exception:
-                logger.exception("%s failed and is restarted.", self._name)
-                await asyncio.sleep(RESTART_IN)
+            except Exception as error:
+                if clock() - began > RESTART_AT_MOST:
+                    self._trouble.ends()
+                    delay = RESTART_IN
+                self._trouble.begins(error)
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311
+            delay = min(RESTART_AT_MOST, delay * 2)

@@ -1,5 +1,6 @@
 """A real Redis server, in a temporary directory and on a port of its own."""
 
+import signal
 import socket
 import subprocess
 import tempfile
@@ -7,6 +8,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import redis
 
 from tests.databases import program
 
@@ -36,6 +40,8 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        if self._process is not None:
+            return
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._directory]
         self._process = subprocess.Popen(
             [program(self._name), *self._config, *options, "--save", "", *self._options],
@@ -54,6 +60,26 @@ class RedisServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def ask(self, *words: str) -> Any:
+        """Send a command, on a connection of its own, and return the answer."""
+        with redis.Redis.from_url(self.url, protocol=2) as client:
+            return client.execute_command(*words)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It keeps its connections, and does nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def clients(self) -> int:
+        """How many clients are connected, but for the one that asks."""
+        return int(self.ask("INFO", "clients")["connected_clients"]) - 1
 
     def _answers(self) -> bool:
         try:
