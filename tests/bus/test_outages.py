@@ -62,7 +62,7 @@ async def test_redis_is_away_for_long(pair, redis, caplog):
 
 
 async def test_what_is_nudged_while_redis_is_away_is_heard_afterwards(pair, redis):
-    one, other = pair
+    one, _ = pair
     redis.stop()
     await asyncio.sleep(2)
     one.link.relay(["meanwhile"])
