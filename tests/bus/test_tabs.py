@@ -66,7 +66,7 @@ async def test_end_whose_nudge_was_lost_is_heard_after_the_outage(
         else:
             redis.ask("CLIENT", "PAUSE", "2000")
             await asyncio.sleep(1)
-        await get_store().aend(await asid_of(client), EndReason.REVOKED, False)
+        await get_store().aend(await asid_of(client), EndReason.REVOKED)
         if outage == "restart":
             assert await socket.receive_nothing(timeout=0.5)
             redis.start()
