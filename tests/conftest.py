@@ -16,6 +16,7 @@ from django.test import Client
 
 from realtime_session import bus, hub
 from realtime_session.looks import looks
+from realtime_session.signals import session_ended
 from tests.servers import Server, prepare
 
 # A busy machine is no failure.
@@ -50,6 +51,25 @@ def sign_in() -> Callable[[AbstractUser], Client]:
         return client
 
     return sign_in
+
+
+@pytest.fixture
+def client(anna: AbstractUser, sign_in: Callable[[AbstractUser], Client]) -> Client:
+    """Anna's browser, where she is signed in."""
+    return sign_in(anna)
+
+
+@pytest.fixture
+def ends() -> Iterator[list[dict[str, Any]]]:
+    """What ``session_ended`` said in this process, in order."""
+    heard: list[dict[str, Any]] = []
+
+    def receiver(sender: object, signal: object, **arguments: Any) -> None:
+        heard.append(arguments)
+
+    session_ended.connect(receiver)
+    yield heard
+    session_ended.disconnect(receiver)
 
 
 @pytest.fixture(autouse=True)

@@ -24,11 +24,6 @@ SignIn = Callable[[AbstractUser], Client]
 
 
 @pytest.fixture
-def client(anna: AbstractUser, sign_in: SignIn) -> Client:
-    return sign_in(anna)
-
-
-@pytest.fixture
 def others(ben: AbstractUser, sign_in: SignIn) -> Client:
     return sign_in(ben)
 

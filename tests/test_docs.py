@@ -2,13 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from django.contrib.auth.models import AbstractUser
 from django.test import Client
 from jsonschema import Draft202012Validator
 from msgspec import UNSET
@@ -91,11 +90,6 @@ def test_schema_of_a_client_message_refuses_what_the_server_refuses() -> None:
     assert not validator(Extend).is_valid(too_long)
     with pytest.raises(protocol.BadMessageError):
         protocol.decode(json.dumps(too_long))
-
-
-@pytest.fixture
-def client(anna: AbstractUser, sign_in: Callable[..., Client]) -> Client:
-    return sign_in(anna)
 
 
 async def test_what_a_socket_says_keeps_to_the_schemas(client: Client) -> None:

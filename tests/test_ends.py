@@ -16,7 +16,6 @@ from realtime_session import monitor
 from realtime_session.looks import looks
 from realtime_session.models import MonitoredSession
 from realtime_session.policy import EndReason
-from realtime_session.signals import session_ended
 from realtime_session.stores import get_store
 from tests.ages import aage, asid_of
 from tests.servers import Server, hear
@@ -24,25 +23,8 @@ from tests.sockets import Socket, connect, tab
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SignIn = Callable[[AbstractUser], Client]
+Ends = list[dict[str, Any]]
 PATIENCE = 5
-
-
-@pytest.fixture
-def client(anna: AbstractUser, sign_in: SignIn) -> Client:
-    return sign_in(anna)
-
-
-@pytest.fixture
-def ends() -> Iterator[list[dict[str, Any]]]:
-    heard: list[dict[str, Any]] = []
-
-    def receiver(signal: object, **arguments: Any) -> None:
-        heard.append(arguments)
-
-    session_ended.connect(receiver)
-    yield heard
-    session_ended.disconnect(receiver)
 
 
 @pytest.fixture
@@ -137,7 +119,7 @@ async def is_finished(sid: str) -> None:
 async def test_an_end_is_signalled_once_and_heard_in_every_tab(
     client: Client,
     anna: AbstractUser,
-    ends: list[dict[str, Any]],
+    ends: Ends,
     logouts: list[str],
     end: End,
 ) -> None:

@@ -26,11 +26,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SignIn = Callable[[AbstractUser], Client]
 
 
-@pytest.fixture
-def client(anna: AbstractUser, sign_in: SignIn) -> Client:
-    return sign_in(anna)
-
-
 def rename(model: type[Model], old: str, new: str) -> None:
     with connection.schema_editor() as schema:
         schema.alter_db_table(model, old, new)

@@ -1,7 +1,6 @@
 """How a session comes to be monitored, and what is none of its logins."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,13 +21,6 @@ from tests.ages import age, sid_of
 from tests.sockets import connect, make_socket, session_cookie, tab
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-SignIn = Callable[[AbstractUser], Client]
-
-
-@pytest.fixture
-def client(anna: AbstractUser, sign_in: SignIn) -> Client:
-    return sign_in(anna)
 
 
 def request_with(session: SessionStore, user: AbstractUser) -> HttpRequest:

@@ -20,32 +20,16 @@ from realtime_session.looks import looks
 from realtime_session.middleware import SessionMonitorMiddleware
 from realtime_session.models import MonitoredSession
 from realtime_session.policy import EndReason, Policy
-from realtime_session.signals import session_ended, session_started
+from realtime_session.signals import session_started
 from tests.ages import aage, age, sid_of
 from tests.sockets import session_cookie
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SignIn = Callable[[AbstractUser], Client]
+Ends = list[dict[str, Any]]
 NAVIGATE = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 FETCH = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
-
-
-@pytest.fixture
-def client(anna: AbstractUser, sign_in: SignIn) -> Client:
-    return sign_in(anna)
-
-
-@pytest.fixture
-def ends() -> Iterator[list[dict[str, Any]]]:
-    heard: list[dict[str, Any]] = []
-
-    def receiver(sender: object, signal: object, **arguments: Any) -> None:
-        heard.append(arguments)
-
-    session_ended.connect(receiver)
-    yield heard
-    session_ended.disconnect(receiver)
 
 
 def row_of(client: Client) -> MonitoredSession:
@@ -161,7 +145,7 @@ def test_a_fetch_during_the_warning_is_not(client: Client) -> None:
     assert idle_for(client) > 799
 
 
-def test_a_session_ends_without_a_scheduler(client: Client, ends: list[dict[str, Any]]) -> None:
+def test_a_session_ends_without_a_scheduler(client: Client, ends: Ends) -> None:
     sid = age(client, 900)
     assert client.get("/whoami/").json() == {"user": "", "ended": "idle"}
     (end,) = ends
@@ -230,7 +214,7 @@ def test_htmx_is_redirected_as_a_whole(client: Client) -> None:
     assert response["HX-Redirect"] == "/login/?next=/exam/%3Fpage%3D2"
 
 
-def test_logout_ends_the_session(client: Client, ends: list[dict[str, Any]]) -> None:
+def test_logout_ends_the_session(client: Client, ends: Ends) -> None:
     sid = sid_of(client)
     client.post("/logout/")
     row = MonitoredSession.objects.get(sid=sid)

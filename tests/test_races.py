@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,12 +15,12 @@ from realtime_session import monitor
 from realtime_session.looks import looks
 from realtime_session.models import MonitoredSession
 from realtime_session.policy import Phase, evaluate
-from realtime_session.signals import session_ended
 from tests.ages import age, sid_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SignIn = Callable[[AbstractUser], Client]
+Ends = list[dict[str, Any]]
 THREADS = 50
 FETCH = {"Sec-Fetch-Mode": "cors"}
 
@@ -29,23 +29,6 @@ FETCH = {"Sec-Fetch-Mode": "cors"}
 def patient_database(monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite lets its writers wait without any order: on a busy machine one may be unlucky for long."""
     monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 60)
-
-
-@pytest.fixture
-def client(anna: AbstractUser, sign_in: SignIn) -> Client:
-    return sign_in(anna)
-
-
-@pytest.fixture
-def ends() -> Iterator[list[dict[str, Any]]]:
-    heard: list[dict[str, Any]] = []
-
-    def receiver(sender: object, signal: object, **arguments: Any) -> None:
-        heard.append(arguments)
-
-    session_ended.connect(receiver)
-    yield heard
-    session_ended.disconnect(receiver)
 
 
 def copy_of(client: Client) -> Client:
@@ -77,7 +60,7 @@ def at_once(jobs: list[Callable[[], Any]]) -> list[Any]:
 
 
 def test_fifty_threads_of_the_api_end_a_session_once_and_extend_it_never_after(
-    client: Client, ends: list[dict[str, Any]]
+    client: Client, ends: Ends
 ) -> None:
     sid = age(client, 300)
     ended = threading.Event()
@@ -121,7 +104,7 @@ def test_fifty_threads_of_the_api_end_a_session_once_and_extend_it_never_after(
 
 
 def test_fifty_requests_and_a_logout_end_a_session_once_and_none_fails(
-    client: Client, ends: list[dict[str, Any]]
+    client: Client, ends: Ends
 ) -> None:
     sid = age(client, 300)
     copies = [copy_of(client) for _ in range(THREADS)]
@@ -153,9 +136,7 @@ def test_fifty_requests_and_a_logout_end_a_session_once_and_none_fails(
         assert copy.get("/whoami/").json()["user"] == ""
 
 
-def test_fifty_requests_at_the_deadline_end_a_session_once(
-    client: Client, ends: list[dict[str, Any]]
-) -> None:
+def test_fifty_requests_at_the_deadline_end_a_session_once(client: Client, ends: Ends) -> None:
     sid = age(client, 900)
     copies = [copy_of(client) for _ in range(THREADS)]
     answers = at_once([lambda copy=copy: copy.get("/whoami/").json() for copy in copies])

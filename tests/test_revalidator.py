@@ -11,11 +11,6 @@ from tests.sockets import tab
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def client(anna, sign_in) -> Client:
-    return sign_in(anna)
-
-
 async def test_what_lapsed_a_fraction_of_a_second_early_reaches_its_fixed_end(
     client: Client,
 ) -> None:

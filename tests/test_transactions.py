@@ -1,6 +1,6 @@
 """What happens in a transaction is told to others once it is committed, and in a test case at once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -16,7 +16,6 @@ from realtime_session.models import MonitoredSession
 from realtime_session.signals import session_ended, session_started
 from tests.ages import age, sid_of
 
-SignIn = Callable[[AbstractUser], Client]
 Heard = list[tuple[str, Any]]
 in_transactions = pytest.mark.django_db(transaction=True)
 
@@ -43,11 +42,6 @@ def heard() -> Iterator[Heard]:
     bus.unlisten(listener)
     for signal in (session_started, session_ended):
         signal.disconnect(receiver)
-
-
-@pytest.fixture
-def client(anna: AbstractUser, sign_in: SignIn) -> Client:
-    return sign_in(anna)
 
 
 @pytest.fixture

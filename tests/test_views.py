@@ -1,13 +1,11 @@
 """``state/``, ``extend/`` and ``refresh/``: the protocol without a socket."""
 
 import time
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
-from django.contrib.auth.models import AbstractUser
 from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
@@ -21,12 +19,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 each_view = pytest.mark.parametrize(
     ("method", "path"), [("get", "state"), ("post", "extend"), ("post", "refresh")]
 )
-SignIn = Callable[[AbstractUser], Client]
-
-
-@pytest.fixture
-def client(anna: AbstractUser, sign_in: SignIn) -> Client:
-    return sign_in(anna)
 
 
 def test_state_answers_the_state_and_is_no_activity(client: Client) -> None:
