@@ -5,14 +5,21 @@ PostgreSQL and SQLite do it in a single UPDATE … RETURNING, in which ``previou
 what an UPDATE wrote, do it in a SELECT that locks the rows and an UPDATE by the time that it told.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 from django.db.models.expressions import RawSQL
 
 from ..models import MonitoredSession
 from .rows import COLUMNS
+
+Ages = list[tuple[str, float]]
+Rows = list[tuple[Any, ...]]
+SetTo = Callable[[str], str]
+"""Gives the assignments for an SQL expression of the instant."""
 
 _TABLE = MonitoredSession._meta.db_table
 _BEFORE = ", ".join(
@@ -47,30 +54,17 @@ def _assignments(at: str, extend: bool, page: bool) -> str:
     return assignments.format(at=at, extends="TRUE" if extend else "FALSE")
 
 
-def touch_rows(
-    connection: BaseDatabaseWrapper,
-    now: RawSQL,
-    ages: list[tuple[str, float]],
-    extend: bool,
-    page: bool,
-) -> list[tuple[Any, ...]]:
+def touch_rows(connection: Connection, now: RawSQL, ages: Ages, extend: bool, page: bool) -> Rows:
     """Touch the rows; return the values of ``COLUMNS`` as they were, and now, for each row found."""
-    if connection.vendor in ("postgresql", "sqlite"):
-        return _update_returning(connection, now, ages, extend, page)
-    return _select_then_update(connection, now, ages, extend, page)
+    can_return = connection.vendor in ("postgresql", "sqlite")
+    touch = _update_returning if can_return else _select_then_update
+    return touch(connection, now, ages, partial(_assignments, extend=extend, page=page))
 
 
-def _update_returning(
-    connection: BaseDatabaseWrapper,
-    now: RawSQL,
-    ages: list[tuple[str, float]],
-    extend: bool,
-    page: bool,
-) -> list[tuple[Any, ...]]:
-    assignments = _assignments("touches.at", extend, page)
+def _update_returning(connection: Connection, now: RawSQL, ages: Ages, set_to: SetTo) -> Rows:
     values = ", ".join(["(%s, CAST(%s AS double precision))"] * len(ages))
     sql = f"""
-        UPDATE {_TABLE} SET {assignments}
+        UPDATE {_TABLE} SET {set_to("touches.at")}
         FROM (
             SELECT column1 AS touched_sid, {now.sql} - column2 AS at
             FROM (VALUES {values}) AS given {_in_one_order(connection, ages)}
@@ -85,20 +79,14 @@ def _update_returning(
         return list(cursor.fetchall())
 
 
-def _in_one_order(connection: BaseDatabaseWrapper, ages: list[tuple[str, float]]) -> str:
+def _in_one_order(connection: Connection, ages: Ages) -> str:
     """Have PostgreSQL lock the rows by sid; else two processes' batches could wait for each other."""
     if connection.vendor != "postgresql" or len(ages) < 2:
         return ""
     return f"JOIN {_TABLE} AS held ON sid = column1 ORDER BY sid FOR NO KEY UPDATE OF held"
 
 
-def _select_then_update(
-    connection: BaseDatabaseWrapper,
-    now: RawSQL,
-    ages: list[tuple[str, float]],
-    extend: bool,
-    page: bool,
-) -> list[tuple[Any, ...]]:
+def _select_then_update(connection: Connection, now: RawSQL, ages: Ages, set_to: SetTo) -> Rows:
     sids = [sid for sid, _ in ages]
     where = f"WHERE sid IN ({', '.join(['%s'] * len(sids))})"
     select = f"SELECT {', '.join(COLUMNS)}, {now.sql} FROM {_TABLE} {where} FOR UPDATE"  # noqa: S608
@@ -109,7 +97,7 @@ def _select_then_update(
             # The time that was told is the one to go by: a second look at the clock would say another.
             at = "(%s - CASE sid " + "WHEN %s THEN %s " * len(ages) + "END)"
             one_at = [float(before[0][-1]), *(value for pair in ages for value in pair)]
-            assignments = _assignments(at, extend, page)
+            assignments = set_to(at)
             update = f"UPDATE {_TABLE} SET {assignments} {where}"  # noqa: S608
             cursor.execute(update, [*(one_at * assignments.count(at)), *sids])
         return before
