@@ -213,3 +213,19 @@ async def test_the_deadline_of_each_of_many_sessions_is_kept(
             assert (await socket.hear("warning"))["type"] == "warning"
             assert (await socket.hear("expired"))["reason"] == "idle"
     assert await MonitoredSession.objects.filter(end_reason="idle").acount() == 20
+
+
+async def test_a_record_that_cannot_be_read_ends_its_own_session_only(
+    client: Client, ben: AbstractUser, sign_in: SignIn
+) -> None:
+    other = await sync_to_async(sign_in)(ben)
+    bad, good = await asid_of(client), await asid_of(other)
+    async with tab(client) as socket, tab(other) as stranger:
+        await MonitoredSession.objects.filter(sid=bad).aupdate(warn_before=-1)
+        bus.nudge([bad, good])
+        assert (await socket.hear("expired"))["reason"] == "unknown"
+        assert await socket.hear_close() == 4001
+        await stranger.say("extend")
+        await stranger.hear("extended")
+    answer = await sync_to_async(client.get)("/whoami/")
+    assert answer.json() == {"user": "", "ended": "unknown"}
