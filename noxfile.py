@@ -21,11 +21,13 @@ SLOW = [
     "test_closing.py",
     "test_databases.py",
     "test_demo.py",
+    "test_demo_cluster.py",
     "test_drain.py",
     "test_engines.py",
     "test_packaging.py",
     "test_readme.py",
     "test_servers.py",
+    "topologies",
 ]
 
 nox.needs_version = ">=2025.2.9"

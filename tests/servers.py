@@ -22,7 +22,10 @@ START_TIMEOUT = 60.0
 COMMANDS = {
     "daphne": ["daphne", "-v", "0", "-b", "127.0.0.1", "-p", "{port}", APPLICATION],
     "uvicorn": ["uvicorn", "--log-level", "warning", "--port", "{port}", "--lifespan", "off", APPLICATION],
-    "hypercorn": ["hypercorn", "--log-level", "warning", "-b", "127.0.0.1:{port}", APPLICATION],
+    # A worker of its own would outlive a hypercorn that is killed.
+    "hypercorn": [
+        "hypercorn", "--log-level", "warning", "--workers", "0", "-b", "127.0.0.1:{port}", APPLICATION,
+    ],
     "granian": [
         "granian", "--interface", "asgi", "--no-access-log", "--log-level", "warning",
         "--port", "{port}", APPLICATION,
