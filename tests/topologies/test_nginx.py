@@ -22,7 +22,7 @@ PATIENCE = 3
 PINGING = [
     "daphne -b 127.0.0.1 -p 8001 --ping-interval 1 mysite.asgi:application",
     "uvicorn --port 8002 --ws-ping-interval 1 mysite.asgi:application",
-    "hypercorn -b 127.0.0.1:8003 --websocket-ping-interval 1 mysite.asgi:application",
+    "hypercorn -b 127.0.0.1:8003 --workers 0 --websocket-ping-interval 1 mysite.asgi:application",
 ]
 SILENT = [
     "uvicorn --port 8004 --ws-ping-interval 20 mysite.asgi:application",
