@@ -17,6 +17,8 @@ from . import conf, presenter
 from .models import MonitoredSession
 
 MIDDLEWARE = "realtime_session.middleware.SessionMonitorMiddleware"
+MEMORY_STORE = "realtime_session.stores.memory.MemoryStore"
+MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
 ORM_STORE = "realtime_session.stores.orm.ORMStore"
 OLDEST_SQLITE = (3, 35)
 """Which brought RETURNING; Django before 6.1 runs on older ones."""
@@ -195,6 +197,36 @@ def _resolves(path: str, language: str | None) -> bool:
     except Resolver404:
         return False
     return True
+
+
+@register(Tags.security, deploy=True)
+def check_processes(**kwargs: Any) -> list[CheckMessage]:
+    """W006 and W007: what is right for one process only. Nobody can tell here how many there will be."""
+    if conf.problems():
+        return []
+    found: list[CheckMessage] = []
+    current = conf.current()
+    if _is_a(current.store.backend, MEMORY_STORE):
+        found.append(
+            Warning(
+                "Sessions are kept in the memory of one process: another one takes them for ended, and a "
+                "restart ends them all.",
+                hint=f"Set {conf.SETTING}['STORE'] to the ORM store or, for many processes, to Redis.",
+                id="realtime_session.W006",
+            )
+        )
+    layers = getattr(settings, "CHANNEL_LAYERS", {})
+    backend = layers.get(current.channel_layer, {}).get("BACKEND", MEMORY_LAYER)
+    if _wants_sockets() and _is_a(backend, MEMORY_LAYER):
+        found.append(
+            Warning(
+                f"CHANNEL_LAYERS[{current.channel_layer!r}] connects no processes: it is in memory or not "
+                "there. That is fine for one process; tabs in another one hear late of an end.",
+                hint="With several processes, use a layer of channels_redis. With one, silence this check.",
+                id="realtime_session.W007",
+            )
+        )
+    return found
 
 
 def _wants_sockets() -> bool:

@@ -160,3 +160,45 @@ def test_manage_check_prints_warnings_and_goes_on():
     with override_settings(REALTIME_SESSION={"WARN_BEFORE": 5}):
         call_command("check", stderr=output)
     assert "realtime_session.W001" in output.getvalue()
+
+
+def found_before_deployment(**settings):
+    """The ids that ``check --deploy`` adds."""
+    with override_settings(**settings):
+        messages = [
+            m
+            for m in run_checks(include_deployment_checks=True)
+            if m.id.startswith("realtime_session.")
+        ]
+    assert all(message.hint for message in messages)
+    return sorted(message.id.partition(".")[2] for message in messages)
+
+
+REDIS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer"}}
+IN_MEMORY = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+MEMORY = {"STORE": {"BACKEND": "realtime_session.stores.memory.MemoryStore"}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "ids"),
+    [
+        ({"CHANNEL_LAYERS": REDIS}, []),
+        ({"CHANNEL_LAYERS": IN_MEMORY}, ["W007"]),
+        ({"CHANNEL_LAYERS": {}}, ["W007"]),
+        (
+            {"CHANNEL_LAYERS": {**REDIS, "own": IN_MEMORY["default"]}}
+            | {"REALTIME_SESSION": {"CHANNEL_LAYER": "own"}},
+            ["W007"],
+        ),
+        ({"CHANNEL_LAYERS": IN_MEMORY, "REALTIME_SESSION": {"WEBSOCKET_URL": None}}, []),
+        ({"CHANNEL_LAYERS": REDIS, "REALTIME_SESSION": MEMORY}, ["W006"]),
+        ({"CHANNEL_LAYERS": IN_MEMORY, "REALTIME_SESSION": MEMORY}, ["W006", "W007"]),
+    ],
+)
+def test_what_is_for_one_process_only_is_a_warning_before_deployment(settings, ids):
+    assert found_before_deployment(**settings) == ids
+    assert found(**settings)[0] == []
+
+
+def test_bad_settings_are_all_that_is_heard_of_them_before_deployment():
+    assert found_before_deployment(REALTIME_SESSION={"MAX_TABS": 0}) == ["E003"]
