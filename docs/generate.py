@@ -7,12 +7,13 @@ import json
 import re
 from pathlib import Path
 
-from docs import asyncapi, tables, typescript
+from docs import asyncapi, operations, tables, typescript
 from realtime_session.protocol import CLIENT_MESSAGES, SERVER_MESSAGES
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PROTOCOL = ROOT / "docs/protocol.md"
+OPERATIONS = ROOT / "docs/operations.md"
 ASYNCAPI = ROOT / "docs/asyncapi.json"
 DECLARATION = ROOT / "realtime_session/static/realtime_session/client.d.ts"
 
@@ -29,6 +30,10 @@ def generated() -> dict[Path, str]:
                 "limits": tables.limits_table(),
                 "close codes": tables.close_codes_table(),
             },
+        ),
+        OPERATIONS: _filled(
+            OPERATIONS,
+            {"events": operations.events_table(), "metrics": operations.metrics_table()},
         ),
         ASYNCAPI: json.dumps(asyncapi.document(), indent=2, ensure_ascii=False) + "\n",
         DECLARATION: typescript.declaration(),

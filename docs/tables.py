@@ -28,7 +28,7 @@ def settings_table() -> str:
     """Return every key of ``REALTIME_SESSION`` with its type, its default and what it does."""
     assert list(SETTINGS) == list(conf._KEYS), SETTINGS.keys() ^ conf._KEYS.keys()
     hints, defaults = get_type_hints(conf.Settings), conf.Settings()
-    return _table(
+    return table(
         ("Key", "Type", "Default", "What it does"),
         (
             (
@@ -70,8 +70,8 @@ def _message_section(message: type[msgspec.Struct]) -> str:
         (f"`{f.name}`{' (optional)' if f.optional else ''}", _code(f.type), f.meaning)
         for f in fields_of(message)
     ]
-    table = _table(("Field", "Type", "Meaning"), rows) if rows else "No further fields."
-    return f"### `{tag_of(message)}`\n\n{summary_of(message)}\n\n{table}"
+    fields = table(("Field", "Type", "Meaning"), rows) if rows else "No further fields."
+    return f"### `{tag_of(message)}`\n\n{summary_of(message)}\n\n{fields}"
 
 
 def _code(type: str) -> str:
@@ -80,7 +80,7 @@ def _code(type: str) -> str:
 
 def limits_table() -> str:
     """Return what a client has to keep to."""
-    return _table(
+    return table(
         ("Limit", "Value"),
         (
             ("Longest frame from a client", f"{protocol.MAX_FRAME_BYTES} bytes"),
@@ -93,12 +93,13 @@ def limits_table() -> str:
 def close_codes_table() -> str:
     """Return every close code with its meaning and what the shipped client does then."""
     assert set(CLOSE_CODES) == set(CloseCode), set(CLOSE_CODES) ^ set(CloseCode)
-    return _table(
+    return table(
         ("Code", "Meaning", "The shipped client"),
         ((str(int(code)), *CLOSE_CODES[code]) for code in sorted(CloseCode)),
     )
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a table in Markdown."""
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

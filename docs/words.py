@@ -106,3 +106,25 @@ CLOSE_CODES = {
         "reconnects",
     ),
 }
+
+EVENTS = {
+    "batch_failed": "A call for many sessions failed in a way that is no store's. A bug: please report it.",
+    "clock_stepped": "The store's clock was set, or its machine slept.",
+    "django_session_not_deleted": "The session engine failed. The session has ended; a sweep tries again.",
+    "failing": "A background task failed and is tried again, such as the bus while its channel layer is away.",
+    "login_without_store": "Somebody logged in while the store was down, with `ON_STORE_ERROR` as `allow`.",
+    "logout_without_store": "Somebody logged out while the store was down. Their record ends when it is due.",
+    "lost_tab": "A tab went while it was being told something.",
+    "not_ready": "A probe was told `unready` or `degraded`.",
+    "not_revalidated": "Nobody could say whether people may still be logged in. It is tried again.",
+    "nudge_not_sent": "The channel layer failed. Tabs in other processes hear when those look by themselves.",
+    "request_not_followed": "The store went away during a request, which was answered as usual.",
+    "request_without_store": "The store did not answer; `ON_STORE_ERROR` says what the request got.",
+    "session_ended": "A session ended, for `reason`. Logged once, by the process that ended it.",
+    "session_started": "Somebody logged in, or a session from before is taken up.",
+    "slow_tab": "A tab read too slowly, was closed, and comes back.",
+    "socket_not_served": "The store, session engine or authentication backend failed. The tab comes back.",
+    "still_failing": "It failed once more, in a way that was logged before.",
+    "working": "What was `failing` works again.",
+}
+"""What each event of the log says."""

@@ -12,4 +12,4 @@ class RealtimeSessionConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, logins  # noqa: F401  # both connect themselves
+        from . import checks, journal, logins  # noqa: F401  # they connect themselves

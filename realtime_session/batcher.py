@@ -1,15 +1,15 @@
 """Many small requests to the store in one call, one call at a time."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
+from .logs import get_logger
 from .stores import StoreUnavailable
 from .tasks import Service
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 V = TypeVar("V")
 R = TypeVar("R")
@@ -103,7 +103,12 @@ class Batcher(Generic[V, R]):
             self._after_failure(batch)
             _fail(waiters, error)
         except Exception as error:
-            logger.exception("%s failed for %d sessions.", self._name, len(batch))
+            logger.exception(
+                "%s failed for %d sessions.",
+                self._name,
+                len(batch),
+                extra={"event": "batch_failed", "batch": self._name, "count": len(batch)},
+            )
             self._after_failure(batch)
             _fail(waiters, StoreUnavailable(type(error).__name__))
         else:

@@ -6,16 +6,17 @@ of the channel layer, which each process joins with a single channel.
 """
 
 import atexit
-import logging
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Protocol
 
+from . import metrics
 from .channel_layer import crossing_layer
 from .courier import Courier
+from .logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class Relay(Protocol):
@@ -56,6 +57,7 @@ def nudge(sids: Iterable[str]) -> None:
     Where a hub can carry it, this does not wait. Else see ``Courier.carry``: some 2 seconds at most.
     """
     wanted = list(sids)
+    metrics.nudges["sent"].inc(len(wanted))
     tell_this_process(wanted)
     for relay in tuple(_relays):
         with suppress(RuntimeError):
@@ -64,8 +66,12 @@ def nudge(sids: Iterable[str]) -> None:
     try:
         if crossing_layer() is not None:
             _courier.carry(wanted)
-    except Exception:
-        logger.warning("A nudge was not sent; other processes look by themselves.", exc_info=True)
+    except Exception as error:
+        logger.warning(
+            "A nudge was not sent; other processes look by themselves: %s",
+            type(error).__name__,
+            extra={"event": "nudge_not_sent", "count": len(wanted), "error": type(error).__name__},
+        )
 
 
 def tell_this_process(sids: list[str]) -> None:

@@ -1,7 +1,6 @@
 """The WebSocket consumer: one for each tab. It speaks the protocol and leaves the rest to the hub."""
 
 import asyncio
-import logging
 import time
 from typing import Any
 
@@ -9,10 +8,11 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from msgspec import UNSET
 
-from . import drain, presenter, protocol
+from . import drain, metrics, presenter, protocol
 from .handshake import Handshake
 from .hub import Hub, TooManyTabsError
 from .local_session import expired, unavailable
+from .logs import get_logger
 from .policy import EndReason
 from .protocol import (
     MAX_BAD_MESSAGES,
@@ -29,7 +29,7 @@ from .store_calls import Found
 from .stores import StoreUnavailable
 from .tab import Send, Tab
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class SessionConsumer(AsyncWebsocketConsumer):
@@ -47,6 +47,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
         self.tab = Tab(send)
         self.hub = Hub.attach()
         self.server_stops = False
+        self.left = "gone"
         try:
             while not self.tab.closed:
                 await self.dispatch(await receive())
@@ -62,7 +63,16 @@ class SessionConsumer(AsyncWebsocketConsumer):
             task.uncancel()
         finally:
             comes_back = self.server_stops or drain.is_stopping()
+            self._count()
             await self.hub.detach(self.tab, comes_back=comes_back)
+
+    def _count(self) -> None:
+        code = None if self.tab.code is None else str(int(self.tab.code))
+        if self.tab.sid:
+            metrics.open_tabs.dec()
+            metrics.closes[code or "peer"].inc()
+        else:
+            metrics.connects[code or self.left].inc()
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Handle one event of the server. Nothing that a client sends can name a handler."""
@@ -79,6 +89,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
         """Accept and say the state, or refuse; what a page is to understand is accepted first."""
         handshake, self.handshake = self.handshake, None
         if handshake is None or not handshake.has_allowed_origin:
+            self.left = "refused"
             await self._to_client({"type": "websocket.close"})
             raise StopConsumer
         await self.accept(handshake.subprotocol)
@@ -103,7 +114,11 @@ class SessionConsumer(AsyncWebsocketConsumer):
             found, reason = await self._find(session_key)
         except Exception as error:
             # Whatever the project's session engine or authentication backend raises when it is down.
-            logger.warning("A socket could not be served: %s", type(error).__name__)
+            logger.warning(
+                "A socket could not be served: %s",
+                type(error).__name__,
+                extra={"event": "socket_not_served", "error": type(error).__name__},
+            )
             self.tab.push(unavailable(self.hub.store.now()))
             self.tab.close(CloseCode.TRY_AGAIN_LATER)
             return
@@ -134,6 +149,8 @@ class SessionConsumer(AsyncWebsocketConsumer):
         except TooManyTabsError:
             self.tab.close(CloseCode.TOO_MUCH)
         else:
+            metrics.open_tabs.inc()
+            metrics.connects["served"].inc()
             self.tab.push(presenter.state(found.record, found.now))
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:

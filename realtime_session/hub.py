@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from . import bus, conf
+from . import bus, conf, metrics
 from .drain import Drain
 from .identity import Identities
 from .link import Link
@@ -158,6 +158,7 @@ class Hub:
         session = self._sessions.get(sid)
         if session is None:
             session = self._sessions[sid] = LocalSession(found.record, found.status)
+            metrics.held_sessions.inc()
         elif len(session.tabs) >= conf.current().max_tabs:
             raise TooManyTabsError
         self.looked(found)
@@ -214,6 +215,7 @@ class Hub:
         else:
             self._forget(record.sid)
             session.expire(status.reason, now)
+            metrics.pushed_end(record, now)
 
     def touched(self, found: Found) -> None:
         """Take in a touched record; the timer stays where it is unless the phase changed."""
@@ -275,5 +277,6 @@ class Hub:
         self._scheduler.set(session.record.sid, look_at + CLOCK_GRAIN)
 
     def _forget(self, sid: str) -> None:
-        self._sessions.pop(sid, None)
+        if self._sessions.pop(sid, None) is not None:
+            metrics.held_sessions.dec()
         self._scheduler.discard(sid)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from . import bus, channel_layer
+from . import bus, channel_layer, metrics
 from .nudges import GROUP, Inbox, Outbox, origin
 from .tasks import Service, end
 
@@ -122,6 +122,7 @@ class Link:
             if message["sender"] == self._outbox.sender:
                 self._heard_of_own = message["number"]
             elif message["sids"] and message["origin"] != origin():
+                metrics.nudges["heard"].inc(len(message["sids"]))
                 self._hear(message["sids"])
 
     async def _send(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from msgspec import UNSET, UnsetType
 
-from . import presenter
+from . import metrics, presenter
 from .policy import EndReason, Phase, Record, Status
 from .protocol import CloseCode, Error, Expired, Refresh, ServerMessage
 from .tab import Tab
@@ -44,6 +44,8 @@ class LocalSession:
         told, self.phase, self.reason = (self.phase, self.reason), status.phase, status.reason
         if status.phase is Phase.WARNING and told != (status.phase, status.reason):
             self._push(lambda tab: presenter.warning(status, now))
+            if told[0] is Phase.ACTIVE:
+                metrics.pushed_warning(record, now)
         elif status.phase is Phase.ACTIVE and told[0] is Phase.WARNING:
             others = [tab for tab in self.tabs if not tab.awaits_extended]
             self._push(lambda tab: presenter.extended(status, now), others)

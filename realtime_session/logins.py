@@ -1,6 +1,5 @@
 """How a session comes to be monitored: at a login, or at the first request of one logged in before."""
 
-import logging
 import secrets
 from typing import Any
 
@@ -9,11 +8,12 @@ from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
 from . import conf, engine, monitor
+from .logs import get_logger
 from .policy import EndReason, Policy, Record
 from .signals import session_started
 from .stores import StoreUnavailable, get_store
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 SID_LENGTH = 32
 """Hexadecimal digits: 128 bits, which nobody can guess (OWASP asks for 64)."""
@@ -105,10 +105,14 @@ def _begin_at_login(sender: Any, request: HttpRequest | None, user: Any, **kwarg
         request.user = user
     try:
         begin(request)
-    except StoreUnavailable:
+    except StoreUnavailable as error:
         if conf.current().on_store_error == "deny":
             raise
-        logger.exception("The store did not answer a login: its next request will be monitored.")
+        logger.warning(
+            "The store did not answer a login, whose next request will be monitored: %s",
+            error,
+            extra={"event": "login_without_store", "error": str(error)},
+        )
 
 
 def _is_login_of(user: Any, request: HttpRequest) -> bool:
@@ -127,8 +131,12 @@ def _end_at_logout(sender: Any, request: HttpRequest | None, **kwargs: Any) -> N
     if request is not None and hasattr(request, "session"):
         try:
             monitor.end_session(request, EndReason.LOGOUT)
-        except StoreUnavailable:
-            logger.exception("The store did not answer a logout.")
+        except StoreUnavailable as error:
+            logger.warning(
+                "The store did not answer a logout: %s",
+                error,
+                extra={"event": "logout_without_store", "error": str(error)},
+            )
 
 
 user_logged_in.connect(_begin_at_login, dispatch_uid="realtime_session.begin")

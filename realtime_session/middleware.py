@@ -1,6 +1,5 @@
 """The HTTP side: requests count as activity, and a session that has ended is served to nobody."""
 
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,13 +14,14 @@ from django.utils.translation import gettext as _
 
 from . import answers, conf, engine, logins, monitor
 from .answers import SessionEnded
+from .logs import get_logger
 from .looks import looks
 from .passivity import is_deliberate, is_passive
 from .policy import EndReason, Record
 from .stores import StoreUnavailable
 from .wording import MESSAGES, message_for
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 RETRY_AFTER = 5
 
@@ -114,8 +114,12 @@ class Visit:
                 self.sid = logins.adopt(self.request).sid
             else:
                 self._explain_absence()
-        except StoreUnavailable:
-            logger.exception("The store did not answer a request.")
+        except StoreUnavailable as error:
+            logger.warning(
+                "The store did not answer a request: %s",
+                error,
+                extra={"event": "request_without_store", "error": str(error)},
+            )
             if conf.current().on_store_error == "deny":
                 return _try_again_later()
         return None
@@ -127,9 +131,13 @@ class Visit:
             return answers.in_place_of(self.request, response, ended, self.now)
         try:
             return self._follow(response)
-        except StoreUnavailable:
+        except StoreUnavailable as error:
             # The view has run and its answer is true; the next request is refused or looks again.
-            logger.exception("The store did not answer after a request.")
+            logger.warning(
+                "The store did not answer after a request: %s",
+                error,
+                extra={"event": "request_not_followed", "error": str(error)},
+            )
             return response
 
     def keep_from_caches(self, response: HttpResponseBase) -> None:

@@ -5,17 +5,17 @@ deleted, deactivated or given another password elsewhere. Nothing tells the tabs
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable
 
 from . import conf
 from .identity import Identities
+from .logs import get_logger
 from .policy import EndReason, Record
 from .store_calls import Found, StoreCalls
 from .stores import StoreUnavailable
 from .tasks import Service
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 CYCLE_TIME = 0.5
 """Seconds for a request that changes the session's key to say so: the old key is gone a little earlier."""
@@ -70,7 +70,11 @@ class Revalidator:
             try:
                 await self._look(list(self._records()))
             except StoreUnavailable as error:
-                logger.warning("Sessions could not be revalidated: %s", error)
+                logger.warning(
+                    "Sessions could not be revalidated: %s",
+                    error,
+                    extra={"event": "not_revalidated", "error": str(error)},
+                )
 
     async def _look(self, records: list[Record]) -> None:
         suspects = await self._identities.rejected(records)

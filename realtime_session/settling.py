@@ -1,16 +1,16 @@
 """What follows an end: tabs hear of it, the Django session goes, receivers of the signal hear."""
 
-import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from . import bus, engine
+from .logs import get_logger, short
 from .policy import Record
 from .signals import session_ended
 from .stores import get_store
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _lock = threading.Lock()
 _under_way: set[str] = set()
@@ -43,8 +43,18 @@ def clean_up(records: Sequence[Record]) -> None:
                 _signal(record)
                 _signalled.add(record.sid)
             else:
-                message = "The Django session of %s… was not deleted; will retry: %r"
-                logger.error(message, record.sid[:8], error)
+                # Without what the engine said: that may name the session's key.
+                kind = type(error).__name__
+                logger.warning(
+                    "The Django session of %s… was not deleted, which will be tried again: %s",
+                    short(record.sid),
+                    kind,
+                    extra={
+                        "event": "django_session_not_deleted",
+                        "sid": short(record.sid),
+                        "error": kind,
+                    },
+                )
         _finish()
 
 

@@ -1,13 +1,14 @@
 """The store's clock as one event loop knows it: from what each answer says."""
 
-import logging
 import time
 from collections.abc import Callable
+
+from .logs import get_logger
 
 CLOCK_STEP = 2.0
 """By how many seconds the clock has to be off to have been set; what is less, a correction may be."""
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class StoreClock:
@@ -40,5 +41,6 @@ class StoreClock:
                 "The store's clock jumped by %+.1f s: somebody set it, or its machine slept. "
                 "Deadlines come that much sooner (+) or later (-).",
                 step,
+                extra={"event": "clock_stepped", "seconds": round(step, 1)},
             )
             self._stepped()

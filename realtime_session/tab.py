@@ -1,14 +1,14 @@
 """One tab, as the hub sees it: what is to be sent to it, in order, however slowly it reads."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from . import protocol
+from . import metrics, protocol
+from .logs import get_logger, short
 from .protocol import CloseCode, ServerMessage
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 MAX_WAITING = 32
 CLOSE_TIMEOUT = 5.0
@@ -33,6 +33,7 @@ class Tab:
         "_writer",
         "awaits_extended",
         "closed",
+        "code",
         "language",
         "script_name",
         "sid",
@@ -43,6 +44,8 @@ class Tab:
         self.language = ""
         self.script_name = ""
         self.closed = False
+        self.code: CloseCode | None = None
+        """With what it was closed; None while it was not, or if it went by itself."""
         self.awaits_extended = False
         """Whether it is about to get an ``extended`` of its own, with the id of its question."""
         self._send = send
@@ -57,8 +60,13 @@ class Tab:
             return
         if len(self._waiting) < MAX_WAITING:
             self._put({"type": "websocket.send", "text": protocol.encode(message)})
+            metrics.pushes[type(message)].inc()
         else:
-            logger.info("A tab of %s… reads too slowly and is closed.", self.sid[:8])
+            logger.info(
+                "A tab of %s… reads too slowly and is closed.",
+                short(self.sid),
+                extra={"event": "slow_tab", "sid": short(self.sid)},
+            )
             self._cancel()
             self.close(CloseCode.TRY_AGAIN_LATER)
 
@@ -71,6 +79,7 @@ class Tab:
         if self.closed:
             return
         self.closed = True
+        self.code = code
         self._put({"type": "websocket.close", "code": int(code)})
         if self._owner is not None and self._owner is not asyncio.current_task():
             self._owner.cancel()
@@ -106,7 +115,12 @@ class Tab:
                 await self._send_one(self._waiting.pop(0))
         except Exception as error:
             # Servers differ in what they raise when the peer is gone.
-            logger.debug("A tab of %s… could not be told: %r", self.sid[:8], error)
+            logger.debug(
+                "A tab of %s… could not be told: %s",
+                short(self.sid),
+                type(error).__name__,
+                extra={"event": "lost_tab", "sid": short(self.sid), "error": type(error).__name__},
+            )
             self.closed = True
             self._waiting.clear()
         finally:

@@ -1,12 +1,13 @@
 """Background tasks that do not die in silence."""
 
 import asyncio
-import logging
 import random
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
-logger = logging.getLogger(__name__)
+from .logs import get_logger
+
+logger = get_logger(__name__)
 
 RESTART_IN = 1.0
 RESTART_AT_MOST = 30.0
@@ -42,20 +43,31 @@ class Trouble:
         """Note a failure: the first, or one of many."""
         is_first, is_known = not self._kinds, type(error) in self._kinds
         self._kinds.add(type(error))
-        level = logging.DEBUG if is_known else logging.ERROR
-        logger.log(
-            level,
-            "%s failed and is tried again: %s",
-            self._name,
-            type(error).__name__,
-            exc_info=error if is_first or is_known else None,
-        )
+        kind = type(error).__name__
+        if is_known:
+            logger.debug(
+                "%s failed and is tried again: %s",
+                self._name,
+                kind,
+                exc_info=error,
+                extra={"event": "still_failing", "task": self._name, "error": kind},
+            )
+        else:
+            logger.error(
+                "%s failed and is tried again: %s",
+                self._name,
+                kind,
+                exc_info=error if is_first else None,
+                extra={"event": "failing", "task": self._name, "error": kind},
+            )
 
     def ends(self) -> None:
         """Note that it works."""
         if self._kinds:
             self._kinds.clear()
-            logger.warning("%s works again.", self._name)
+            logger.warning(
+                "%s works again.", self._name, extra={"event": "working", "task": self._name}
+            )
 
 
 class Service:

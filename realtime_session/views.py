@@ -1,16 +1,21 @@
-"""For pages without a socket, and for the cookie: ``state/``, ``extend/`` and ``refresh/``, as JSON."""
+"""For pages without a socket, and for the cookie: ``state/``, ``extend/`` and ``refresh/``, as JSON.
+
+And ``metrics``, which a project gives a place of its own, since it has to say who may see them.
+"""
 
 import time
 from collections.abc import Callable
 from functools import wraps
 
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from . import answers, engine, monitor, presenter
+from . import metrics as measured
 from .decorators import passive
 from .local_session import unavailable
 from .policy import EndReason, Record, evaluate
@@ -76,3 +81,17 @@ def refresh(request: HttpRequest, record: Record, now: float) -> HttpResponse:
     """Have Django save its session and send its cookie again; no activity; answers 204."""
     engine.renew(request.session)
     return HttpResponse(status=204)
+
+
+@passive
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Answer the metrics to Prometheus; no activity.
+
+    Raises ImproperlyConfigured where ``prometheus_client`` is not installed.
+    """
+    if not measured.IS_INSTALLED:
+        raise ImproperlyConfigured("Metrics need prometheus_client, which is not installed.")
+    text, content_type = measured.text(request.headers.get("Accept", ""))
+    return HttpResponse(text, content_type=content_type)

@@ -80,6 +80,20 @@ SESSION_FILE_PATH = SCRATCH
 SESSION_COOKIE_AGE = int(os.environ.get("TESTS_SESSION_COOKIE_AGE", 14 * 24 * 3600))
 SESSION_SAVE_EVERY_REQUEST = "TESTS_SESSION_SAVE_EVERY_REQUEST" in os.environ
 SESSION_EXPIRE_AT_BROWSER_CLOSE = "TESTS_SESSION_EXPIRE_AT_BROWSER_CLOSE" in os.environ
+if "TESTS_LOG" in os.environ:
+    LOGGING = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "tests.project.logs.JSONFormatter"}},
+        "handlers": {
+            "file": {
+                "class": "logging.FileHandler",
+                "filename": os.environ["TESTS_LOG"],
+                "formatter": "json",
+            }
+        },
+        "root": {"handlers": ["file"], "level": "DEBUG"},
+    }
 REALTIME_SESSION: dict[str, object] = json.loads(os.environ.get("TESTS_REALTIME_SESSION", "{}"))
 if "TESTS_MORE_SETTINGS" in os.environ:
     # What a page of the documentation says to add.

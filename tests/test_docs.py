@@ -34,7 +34,13 @@ from tests.sockets import tab
 CLIENT_JS = generate.DECLARATION.with_name("client.js").read_text(encoding="utf-8")
 ASYNCAPI = json.loads(generate.ASYNCAPI.read_text(encoding="utf-8"))
 PROSE = generate.PROTOCOL.read_text(encoding="utf-8")
-FILES = generate.README, generate.PROTOCOL, generate.ASYNCAPI, generate.DECLARATION
+FILES = (
+    generate.README,
+    generate.PROTOCOL,
+    generate.OPERATIONS,
+    generate.ASYNCAPI,
+    generate.DECLARATION,
+)
 
 NOW = 1_000.0
 POLICY = Policy(idle_timeout=60, warn_before=30, absolute_timeout=3600)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from ..policy import EndReason, Policy, Record
+from .timing import measure
 
 Records = dict[str, Record]
 T = TypeVar("T")
@@ -24,6 +25,11 @@ class StoreUnavailable(Exception):  # noqa: N818  # named as in the protocol: er
 
 class BaseStore(ABC):
     """The contract. Each operation has an async twin with the prefix ``a``."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        operations = {name for name in vars(BaseStore) if f"a{name}" in vars(BaseStore)}
+        measure(cls, operations)
 
     @classmethod
     def check_options(cls, options: Mapping[str, Any]) -> None:

@@ -2,6 +2,8 @@ from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
+from realtime_session.views import metrics
+
 from . import views
 
 polls = ([path("poll/", views.whoami, name="poll")], "polls")
@@ -41,5 +43,7 @@ urlpatterns = [
     path("login/", LoginView.as_view(template_name="login.html"), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("session/", include("realtime_session.urls")),
+    path("health/", include("realtime_session.health_urls")),
+    path("metrics/", metrics),
     path("admin/", admin.site.urls),
 ]
