@@ -108,6 +108,7 @@ CLOSE_CODES = {
 }
 
 EVENTS = {
+    "bad_record": "Somebody wrote into the table what cannot be read. The session is served to nobody.",
     "batch_failed": "A call for many sessions failed in a way that is no store's. A bug: please report it.",
     "clock_stepped": "The store's clock was set, or its machine slept.",
     "django_session_not_deleted": "The session engine failed. The session has ended; a sweep tries again.",

@@ -1,14 +1,14 @@
 """A record as a row of the ORM store's table, and back."""
 
-import logging
 from dataclasses import fields, replace
 from functools import lru_cache
 from typing import Any
 
+from ..logs import get_logger, short
 from ..models import NEVER, TEXT_LENGTHS
 from ..policy import EndReason, Policy, Record
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 POLICY_COLUMNS = [f.name for f in fields(Policy)]
 RECORD_COLUMNS = [f.name for f in fields(Record) if f.name != "policy"]
@@ -58,7 +58,12 @@ def to_record(values: tuple[Any, ...]) -> Record:
         facts["end_reason"] = EndReason(reason) if reason else None
         return Record(policy=_policy(values[len(RECORD_COLUMNS) :]), **facts)
     except (ValueError, TypeError) as error:
-        logger.error("The record of %s… is refused: %s.", facts["sid"][:8], error)
+        logger.error(
+            "The record of %s… is refused: %s.",
+            short(facts["sid"]),
+            error,
+            extra={"event": "bad_record", "sid": short(facts["sid"]), "error": str(error)},
+        )
     if facts["ended_at"] is None:
         facts["ended_at"] = facts["last_activity_at"]
     facts["end_reason"] = facts["end_reason"] or EndReason.UNKNOWN
