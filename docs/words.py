@@ -111,6 +111,7 @@ EVENTS = {
     "bad_record": "Somebody wrote into the table what cannot be read. The session is served to nobody.",
     "batch_failed": "A call for many sessions failed in a way that is no store's. A bug: please report it.",
     "clock_stepped": "The store's clock was set, or its machine slept.",
+    "deleted_one_by_one": "The session engine could not delete many Django sessions at once.",
     "django_session_not_deleted": "The session engine failed. The session has ended; a sweep tries again.",
     "failing": "A background task failed and is tried again, such as the bus while its channel layer is away.",
     "login_without_store": "Somebody logged in while the store was down, with `ON_STORE_ERROR` as `allow`.",

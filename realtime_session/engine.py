@@ -4,7 +4,6 @@ Nothing here saves a session. Saving from outside a request would overwrite what
 meanwhile, and engines with columns of their own would lose them.
 """
 
-import logging
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -23,7 +22,9 @@ from django.contrib.sessions.backends.signed_cookies import SessionStore as Sign
 from django.core.cache.backends.base import BaseCache
 from django.db import InterfaceError, OperationalError
 
-logger = logging.getLogger(__name__)
+from .logs import get_logger
+
+logger = get_logger(__name__)
 
 SID_KEY = "_realtime_session_sid"
 """Where the Django session's data keep the sid. ``cycle_key`` keeps it, ``flush`` loses it."""
@@ -185,8 +186,14 @@ def delete(session_keys: Iterable[str]) -> dict[str, Exception]:
             return {}
     except (OperationalError, InterfaceError) as error:
         return dict.fromkeys(keys, error)
-    except Exception:
-        logger.debug("Sessions are deleted one by one.", exc_info=True)
+    except Exception as error:
+        kind = type(error).__name__
+        logger.debug(
+            "%d Django sessions are deleted one by one: %s",
+            len(keys),
+            kind,
+            extra={"event": "deleted_one_by_one", "count": len(keys), "error": kind},
+        )
     failures = {key: _delete_one(key) for key in keys}
     return {key: failure for key, failure in failures.items() if failure is not None}
 
