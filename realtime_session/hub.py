@@ -28,8 +28,7 @@ NEAR_WARNING = 1.0
 LOOK_AGAIN = 0.25
 CLOCK_GRAIN = 0.001
 THREADS = 4
-CLOSE_TIMEOUT = 3.0
-"""Seconds that slow tabs may keep a stopping process from writing what is left to write."""
+CLOSE_TIMEOUT = 3.0  # for which slow tabs may keep a stopping process from writing what is left
 
 _hubs: dict[asyncio.AbstractEventLoop, "Hub"] = {}
 
@@ -102,10 +101,11 @@ class Hub:
                 await asyncio.shield(self._stopper)
 
     def _stop_if_idle(self) -> None:
-        if not self._sockets:
-            self._is_deserted.set()
-            if not self._presence.is_waiting:
-                self._stop_soon()
+        if self._sockets:
+            return
+        self._is_deserted.set()
+        if not self._presence.is_waiting:
+            self._stop_soon()
 
     def _stop_soon(self) -> None:
         if _hubs.get(self._loop) is self:
@@ -118,8 +118,7 @@ class Hub:
         for tab in (*tabs, *self._arriving):
             tab.close(CloseCode.SERVICE_RESTART)
         with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._is_deserted.wait()
+            await asyncio.wait_for(self._is_deserted.wait(), CLOSE_TIMEOUT)
         self._stop_soon()
         if self._stopper is not None:
             await asyncio.shield(self._stopper)
