@@ -213,8 +213,7 @@ class Hub:
             self._want_end(record.sid)
         else:
             self._forget(record.sid)
-            session.expire(status.reason, now)
-            metrics.pushed_end(record, now)
+            session.expire(record, status.reason, now)
 
     def touched(self, found: Found) -> None:
         """Take in a touched record; the timer stays where it is unless the phase changed."""

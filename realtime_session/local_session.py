@@ -50,9 +50,10 @@ class LocalSession:
             others = [tab for tab in self.tabs if not tab.awaits_extended]
             self._push(lambda tab: presenter.extended(status, now), others)
 
-    def expire(self, reason: EndReason, now: float) -> None:
+    def expire(self, record: Record, reason: EndReason, now: float) -> None:
         """Push the end and close the sockets."""
         self._push(lambda tab: expired(tab, reason, now))
+        metrics.pushed_end(record, now)
         for tab in self.tabs:
             tab.close(CloseCode.ENDED)
 
