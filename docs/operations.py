@@ -11,7 +11,6 @@ from docs.words import EVENTS
 from realtime_session import metrics
 
 PACKAGE = Path(realtime_session.__file__).parent
-BEING_REWRITTEN = ("bus", "courier", "link", "tasks")
 LEVELS = {
     "debug": "DEBUG",
     "info": "INFO",
@@ -35,7 +34,7 @@ def events() -> Iterator[Event]:
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if _is_log_call(node) and path.stem not in BEING_REWRITTEN:
+            if _is_log_call(node):
                 yield _event(node, ".".join(parts))
 
 

@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from . import bus
+from . import channel_layer
 from .decorators import passive
 from .logs import get_logger
 from .stores import get_store
@@ -55,13 +56,16 @@ def _ask_store() -> str:
 
 
 def _ask_layer() -> str:
-    return "none" if bus.crossing_layer() is None else asyncio.run(_send())
+    return "none" if channel_layer.crossing_layer() is None else asyncio.run(_send())
 
 
 async def _send() -> str:
-    layer = bus.crossing_layer()
-    async with asyncio.timeout(READY_WITHIN):
-        await layer.group_send(GROUP, {"type": "realtime_session.health"})  # type: ignore[union-attr]
+    layer: Any = channel_layer.own_layer()
+    try:
+        async with asyncio.timeout(READY_WITHIN):
+            await layer.group_send(GROUP, {"type": "realtime_session.health"})
+    finally:
+        await channel_layer.close(layer)
     return "ok"
 
 

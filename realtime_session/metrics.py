@@ -95,7 +95,10 @@ _store_errors = _metric(
     "Counter", "store_errors_total", "Calls that the store did not answer.", "operation"
 )
 _nudges = _metric(
-    "Counter", "nudges_total", "Sessions to be looked at: `sent` from here, `heard` from other processes.", "direction"
+    "Counter",
+    "nudges_total",
+    "Sessions to be looked at: `sent` from here, `heard` from other processes.",
+    "direction",
 )
 _ended = _metric(
     "Counter", "ended_total", "Sessions that ended; counted where it is done.", "reason"
