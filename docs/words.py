@@ -23,7 +23,8 @@ SETTINGS = {
     "PASSIVE_URLS": "Regular expressions, searched for in `request.path`. What matches is no activity.",
     "PASSIVE_URL_NAMES": "URL names, with their namespaces, whose requests are no activity.",
     "STORE": (
-        "Where the records are kept. `realtime_session.stores.memory.MemoryStore` is for tests: "
+        "Where the records are kept. `realtime_session.stores.redis.RedisStore` is for many processes and "
+        "machines: see [redis.md](docs/redis.md). `realtime_session.stores.memory.MemoryStore` is for tests: "
         "it ends with its process."
     ),
     "ON_STORE_ERROR": (

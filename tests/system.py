@@ -83,7 +83,11 @@ def install_with_apt(packages: list[str]) -> bool:
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
     if sudo and not (shutil.which("sudo") and succeeds(*sudo, "true")):
         return False
-    if is_debian() and platform.freedesktop_os_release().get("VERSION_CODENAME") == "bookworm":
+    if (
+        "valkey-server" in packages
+        and is_debian()
+        and platform.freedesktop_os_release().get("VERSION_CODENAME") == "bookworm"
+    ):
         command = [*sudo, "tee", "/etc/apt/sources.list.d/backports.sources"]
         subprocess.run(command, input=BACKPORTS, text=True, stdout=subprocess.DEVNULL)
     apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import re
 import socket
 import threading
 import time
 from collections import Counter
 from contextlib import contextmanager, suppress
 from itertools import count
+from pathlib import Path
 
 import pytest
 import redis
@@ -365,9 +367,9 @@ class TestServerThatFails:
                 store.touch({sid(): 0})
 
         def kill():
-            for _ in range(30):
+            for _ in range(10):
                 admin.client_kill_filter(_type="normal", skipme=True)
-                time.sleep(0.02)
+                time.sleep(0.1)
             stop.set()
 
         epoch = store.epoch
@@ -461,6 +463,17 @@ class TestServerThatFails:
         with unavailable():
             make(connection={"password": "wr0ng"}).get([])
 
+    def test_user_of_the_page_may_do_all_that_a_store_does(self, server, admin, clock):
+        page = Path(__file__).parents[2] / "docs/redis.md"
+        [rules] = re.findall(r"^user (\S+ .*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        admin.execute_command("ACL", "SETUSER", *rules.replace(">…", ">pass").split())
+        connection = {"username": "sessions", "password": "pass", "db": 1}
+        admin.acl_log_reset()
+        live(RedisStore(server.url.removesuffix("/0"), clock=clock, connection=connection), clock)
+        # What redis-py tells of itself may be refused.
+        refused = {each["object"].partition("|")[0] for each in admin.acl_log()}
+        assert refused <= {"client"}
+
     def test_user_who_may_not_ask_for_info_is_served(self, make, store, admin):
         admin.execute_command(
             *("ACL", "SETUSER", "plain", "on", ">pass", "~*", "+@all", "-info", "-@dangerous")
@@ -473,6 +486,32 @@ class TestServerThatFails:
         admin.execute_command(*("ACL", "SETUSER", "weak", "on", ">pass", "~*", "+@all", "-zadd"))
         with unavailable():
             make(connection={"username": "weak", "password": "pass"}).end(sid(), EndReason.LOGOUT)
+
+
+def live(store, clock):
+    """Does everything that a store does."""
+    store.open(record(policy=CLOSING, session_key=KEY))
+    store.open(record(policy=CLOSING, session_key=KEY))
+    store.touch({sid(): 0}, page=True)
+    store.bind(sid(), KEY, 60)
+    store.set_expiry(sid(), 50, 500)
+    store.set_policy(sid(), CLOSING)
+    clock.advance(1)
+    for process in ("one", "two"):
+        store.join(sid(), process, 30)
+    store.renew([sid()], "one", 31)
+    store.leave(sid(), "two")
+    clock.advance(30)
+    store.close_lapsed()
+    assert store.for_user("1")[1]
+    clock.advance(100)
+    assert store.overdue(5) == [sid()]
+    assert store.end_due([sid()])
+    assert store.find_ended(KEY)
+    assert store.claim_unfinished(0, 5)
+    store.finish([sid()])
+    assert store.all()
+    assert store.purge(0) == 1
 
 
 def told(job):

@@ -1,7 +1,10 @@
 """What the Redis store may be told, and what it says to the rest before anything connects."""
 
+import re
 import subprocess
 import sys
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,8 @@ from realtime_session.stores.redis import RedisStore
 from realtime_session.stores.redis.options import Options
 from tests.test_checks import found
 
+PAGE = Path(__file__).parents[2] / "docs/redis.md"
+EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 BACKEND = "realtime_session.stores.redis.RedisStore"
 URL = "redis://127.0.0.1:6379/0"
 SENTINELS = [("10.0.0.1", 26379), ("10.0.0.2", 26379)]
@@ -56,6 +61,22 @@ def setting(options):
 def test_good_options_need_no_server(options):
     assert found(REALTIME_SESSION=setting(options)) == ([], [])
     assert RedisStore(**options).epoch == 0
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_of_the_page_are_good(example):
+    given = {}
+    exec(example, given)
+    assert found(REALTIME_SESSION=given["REALTIME_SESSION"]) == ([], [])
+
+
+def test_page_tells_every_option_with_its_default():
+    rows = re.findall(r"^\| (`.*?`) \| (.*?) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    told = {name: default for names, default in rows for name in re.findall(r"`(.*?)`", names)}
+    defaults = {each.name: each.default for each in fields(Options)}
+    assert told.keys() == {*defaults, "prefix"}
+    for name in ("cluster", "timeout", "max_connections"):
+        assert told[name] == f"`{defaults[name]}`"
 
 
 @pytest.mark.parametrize(("options", "name"), BAD)
