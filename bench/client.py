@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple, Self
 
 CONNECT_TIMEOUT = 20.0
-TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
-LOST, NO_CODE = 1006, 1005
+TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
+GOING_AWAY, NO_CODE, LOST = 1001, 1005, 1006
 
 # What Chromium sends, since servers keep the headers for as long as the socket is open.
 HANDSHAKE = """\
@@ -81,6 +81,22 @@ class Tab(asyncio.Protocol):
         """Send a text frame of at most 125 bytes."""
         self._transport.write(_frame(TEXT, message))
 
+    def send_binary(self, message: bytes) -> None:
+        """Send a binary frame of at most 125 bytes, which the protocol has not."""
+        self._transport.write(_frame(BINARY, message))
+
+    def send_close(self) -> None:
+        """Ask for the close, as a browser does that leaves the page."""
+        self._transport.write(_frame(CLOSE, GOING_AWAY.to_bytes(2)))
+
+    def answer_ping(self, payload: bytes) -> None:
+        """Say that this side lives."""
+        self._transport.write(_frame(PONG, payload))
+
+    def stop_reading(self) -> None:
+        """Take nothing more from the network."""
+        self._transport.pause_reading()
+
     def close(self) -> None:
         """Go away as a browser does whose network is lost."""
         self._transport.abort()
@@ -110,7 +126,7 @@ class Tab(asyncio.Protocol):
                 self._received.append(Received(at, json.loads(payload)))
                 self._wake()
             elif opcode == PING:
-                self._transport.write(_frame(PONG, payload))
+                self.answer_ping(payload)
             elif opcode == CLOSE:
                 self.close_code = int.from_bytes(payload[:2]) or NO_CODE
                 self._transport.close()

@@ -70,6 +70,7 @@ class Crowd:
         self._pace = pace
         self._tasks: list[asyncio.Task[None]] = []
         self.waits = waits
+        self._steps: list[tuple[float, float]] = []
         self._outages: list[tuple[float, float, int | None]] = []
         self._run(self._act())
         self._run(self._watch_waits())
@@ -134,6 +135,11 @@ class Crowd:
         moved = await until(lambda: all(p.deadline_at > before[p.sid] for p in people), SIT_TIMEOUT)
         assert moved, "not all could sit"
 
+    async def until_near(self, lead: float = 1.0) -> None:
+        """Wait until the first of those who sit there is due, but for ``lead`` seconds."""
+        first = min(person.deadline_at for person in self.idle)
+        await asyncio.sleep(first - lead - time.time())
+
     async def until_over(self, patience: float) -> None:
         """Wait until all that sit there have heard of their end, or are ``patience`` seconds past it."""
         last = max((person.deadline_at for person in self.idle), default=time.time())
@@ -180,6 +186,18 @@ class Crowd:
             ),
             instant,
         )
+
+    def clock_stepped(self, by: float) -> None:
+        """The store's clock was set, by so many seconds: deadlines come that much sooner or later."""
+        now = time.time()
+        self._steps.append((now, self.store_time(now) - now + by))
+        start, end = sorted((self.store_time(now) - by, self.store_time(now)))
+        self._outages.append((start - 1, end, None))
+
+    def store_time(self, instant: float) -> float:
+        """Return what the store's clock said at an instant of ours."""
+        ahead = [by for at, by in self._steps if at <= instant]
+        return instant + (ahead[-1] if ahead else 0.0)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work))

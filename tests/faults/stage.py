@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tests.databases import Databases
 from tests.faults import verdict
 from tests.faults.crowd import Crowd, until
 from tests.faults.site import ends
@@ -51,11 +52,18 @@ class Stage:
         )
         self.settings["STORE"] = {"BACKEND": STORE, "OPTIONS": {"url": store}}
 
-    async def start(self, *names: str, **environment: str) -> list[Server]:
+    def use_databases(self, databases: Databases) -> None:
+        """Keep everything in another database, an empty one."""
+        self.environment["TESTS_DATABASES"] = json.dumps(databases)
+        self.manage("migrate", "-v0", "--run-syncdb")
+
+    async def start(
+        self, *names: str, options: tuple[str, ...] = (), **environment: str
+    ) -> list[Server]:
         """Start a process for each of the servers named, all at once."""
+        variables = self.environment | environment
         started = [
-            Server(name, self.scratch, self.settings, **self.environment | environment)
-            for name in names
+            Server(name, self.scratch, self.settings, options, **variables) for name in names
         ]
         self.servers += started
         began = time.monotonic()
@@ -71,13 +79,13 @@ class Stage:
         self._crowd = Crowd(ports or [server.port for server in self.servers], pace, waits)
         return self._crowd
 
-    async def log_in(self, count: int, idle: float, warn: float, *more: str) -> list[Any]:
+    async def log_in(self, count: int, idle: float, warn: float) -> list[Any]:
         """Log people in; return a sid and a session key for each. Their timeouts run from then.
 
         The timeouts are as many times longer as this machine is slower than usual.
         """
         times = (str(seconds * self.slowness) for seconds in (idle, warn))
-        command = ["log_in", str(count), *times, *more]
+        command = ["log_in", str(count), *times]
         return list(json.loads(await asyncio.to_thread(self.manage, *command)))
 
     def manage(self, *command: str) -> str:

@@ -22,7 +22,7 @@ async def test_a_process_that_stands_still_holds_nobody_else_up(
     crowd.add(logins[40:], homes=[(0, 1)], is_active=True)
     await crowd.arrive()
     await crowd.sit(spread=seconds / 2)
-    await asyncio.sleep(idle - seconds / 2)
+    await crowd.until_near()
     frozen.send(signal.SIGSTOP)
     with crowd.outage(port=frozen.port):
         await asyncio.sleep(seconds)

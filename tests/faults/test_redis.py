@@ -1,6 +1,5 @@
 """A Redis that fails under store and channel layer: nobody is ended by it, and nobody forgotten."""
 
-import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -35,7 +34,8 @@ async def suffer(
     crowd.add(logins[:third], homes=[(0, 1), (0,), (1,)])
     crowd.add(logins[third:], homes=[(0, 1), (0,), (1,)], is_active=True)
     await crowd.arrive()
-    await crowd.sit(spread=idle)
+    await crowd.sit(spread=5)
+    await crowd.until_near()
     with crowd.outage(RECOVERY):
         for fault in what:
             await fault(server)
@@ -77,8 +77,4 @@ async def test_a_redis_that_comes_back_empty_ends_nobody_who_is_connected(
 async def test_each_fault_of_redis_at_length(
     stage: Stage, redis: RedisServer, name: str, fault: Fault
 ) -> None:
-    async def soon(server: RedisServer) -> None:
-        await asyncio.sleep(2)
-        await fault(server)
-
-    await suffer(stage, redis, name, soon, idle=24, people=300)
+    await suffer(stage, redis, name, fault, idle=24, people=300)

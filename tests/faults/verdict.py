@@ -94,10 +94,13 @@ def _judge_idle(person: Person, end: End | None, crowd: Crowd, verdict: Verdict)
         if tab.told is None:
             verdict.not_told.append(f"a tab of {name} was never told: {dict(tab.codes)}")
         elif tab.told.connected_at is not None:
-            could_hear_at = max(crowd.excused(due_at, tab.told.port), tab.told.connected_at)
-            verdict.latest = max(verdict.latest, tab.told.at - could_hear_at)
-            if _is_late(could_hear_at, tab.told.at, crowd, verdict):
-                late = tab.told.at - could_hear_at
+            told_at = crowd.store_time(tab.told.at)
+            could_hear_at = max(
+                crowd.excused(due_at, tab.told.port), crowd.store_time(tab.told.connected_at)
+            )
+            late = told_at - could_hear_at
+            verdict.latest = max(verdict.latest, late)
+            if _is_late(could_hear_at, told_at, crowd, verdict):
                 verdict.not_told.append(f"a tab of {name} was told {late:.2f} s late")
 
 

@@ -9,6 +9,7 @@ from tests.settings import DATABASES, INSTALLED_APPS
 if "TESTS_DATABASES" in os.environ:
     DATABASES |= json.loads(os.environ["TESTS_DATABASES"])
 INSTALLED_APPS += ["tests.faults.site"]
+ROOT_URLCONF = "tests.faults.site.urls"
 SESSION_ENGINE = "tests.faults.site.engine"
 CHANNEL_LAYERS = {
     "default": json.loads(

@@ -1,0 +1,50 @@
+"""Very many sessions that are due in the same second, across two processes."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.faults import slow
+from tests.faults.crowd import until
+from tests.faults.stage import Stage
+from tests.redis_server import redis_server
+
+WHEN = 10.0
+WARN = 5.0
+FOR_NOW = 9000.0
+
+
+async def weather(stage: Stage, people: int, store: str) -> None:
+    await stage.start("daphne", "uvicorn")
+    crowd = stage.crowd()
+    logins = await stage.log_in(people, FOR_NOW, WARN)
+    crowd.add(logins, homes=[(0,), (1,)], works=False)
+    crowd.add(await stage.log_in(20, 30, 10), homes=[(0, 1)], is_active=True)
+    await crowd.arrive()
+    when = WHEN * stage.slowness + people / 200
+    idle = str(FOR_NOW * stage.slowness)
+    await asyncio.to_thread(stage.manage, "make_due", str(when), str(WARN), idle)
+    soon = time.time() + when
+    assert await until(lambda: all(person.deadline_at < soon for person in crowd.idle), when)
+    await crowd.until_over(patience=60)
+    await stage.judge(f"{people} sessions due at once ({store})", signals_within=120)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "people", [pytest.param(500, id="quick"), pytest.param(5000, id="5000", marks=slow)]
+)
+async def test_all_that_are_due_at_once_are_told_in_time(stage: Stage, people: int) -> None:
+    with redis_server() as redis:
+        stage.use_redis(redis.url)
+        await weather(stage, people, "Redis")
+
+
+@slow
+@pytest.mark.timeout(900)
+async def test_the_default_store_holds_out_too(stage: Stage) -> None:
+    with redis_server() as redis:
+        stage.use_redis(redis.url)
+        del stage.settings["STORE"]
+        await weather(stage, 2000, "SQLite")
