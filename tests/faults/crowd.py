@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.faults.tab import EXTEND, LongTab
+from tests.faults.visits import Visitor, Visits
 from tests.faults.waits import Waits
 
 ACTIVITY = b'{"type":"activity"}'
@@ -70,6 +71,7 @@ class Crowd:
         self._pace = pace
         self._tasks: list[asyncio.Task[None]] = []
         self.waits = waits
+        self.visits: Visits | None = None
         self._steps: list[tuple[float, float]] = []
         self._outages: list[tuple[float, float, int | None]] = []
         self._run(self._act())
@@ -123,6 +125,12 @@ class Crowd:
                 self._run(tab.follow())
             assert await until(lambda some=some: _are_here(some), ARRIVAL_TIMEOUT)
         assert not [tab.told for tab in tabs if tab.told], "it took too long to connect"
+
+    def browse(self) -> None:
+        """Let those who work ask for pages, too: see ``visits``."""
+        visitors = [Visitor(person.sid, person.session_key) for person in self.active]
+        self.visits = Visits(visitors, self.ports)
+        self._run(self.visits.run())
 
     async def sit(self, spread: float = 0.0) -> None:
         """Let those who are not to work stop, within ``spread`` seconds; their timeouts run from there."""

@@ -11,6 +11,8 @@ OUTAGE = 1.5
 """Seconds."""
 OPTIONS = ("--enable-debug-command", "yes")
 PERSISTENT = ("--appendonly", "yes", "--appendfsync", "everysec")
+FAILOVER = 20.0
+"""Seconds that Sentinels may take to agree."""
 NOWHERE = ("127.0.0.1", "1")
 
 
@@ -64,3 +66,11 @@ async def demote(server: RedisServer) -> None:
     await ask(server, "REPLICAOF", *NOWHERE)
     await asyncio.sleep(2 * OUTAGE)
     await ask(server, "REPLICAOF", "NO", "ONE")
+
+
+async def until_master(server: RedisServer) -> None:
+    for _ in range(round(FAILOVER * 10)):
+        if (await ask(server, "ROLE"))[0] == b"master":
+            return
+        await asyncio.sleep(0.1)
+    raise TimeoutError("there was no failover")

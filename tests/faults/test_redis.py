@@ -35,12 +35,15 @@ async def suffer(
     crowd.add(logins[third:], homes=[(0, 1), (0,), (1,)], is_active=True)
     await crowd.arrive()
     await crowd.sit(spread=5)
+    crowd.browse()
     await crowd.until_near()
     with crowd.outage(RECOVERY):
         for fault in what:
             await fault(server)
     await crowd.until_over(patience=10)
     await crowd.until_back(patience=10)
+    assert crowd.visits is not None
+    assert crowd.visits.answered
     await stage.judge(f"Redis: {name}")
 
 

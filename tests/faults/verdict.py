@@ -65,6 +65,8 @@ def judge(
             _judge_active(person, end, verdict)
         else:
             _judge_idle(person, end, crowd, verdict)
+    for sid in crowd.visits.strangers if crowd.visits else ():
+        verdict.ended_early.append(f"{sid[:8]} worked and was nobody over HTTP")
     for sid, times in Counter(end.sid for end in ends).items():
         if times > (2 if sid in may_repeat else 1):
             verdict.ended_twice.append(f"{sid[:8]} ended {times} times")
