@@ -64,13 +64,14 @@ class Person:
 class Crowd:
     """``pace`` are the seconds between two activities of one who works."""
 
-    def __init__(self, ports: Sequence[int], pace: float, waits: Waits) -> None:
+    def __init__(self, ports: Sequence[int], pace: float, waits: Waits, slowness: float) -> None:
         self.ports = ports
         self.people: list[Person] = []
         self.began_at = time.time()
         self._pace = pace
         self._tasks: list[asyncio.Task[None]] = []
         self.waits = waits
+        self.slowness = slowness
         self.visits: Visits | None = None
         self._steps: list[tuple[float, float]] = []
         self._outages: list[tuple[float, float, int | None]] = []

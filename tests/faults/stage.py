@@ -37,7 +37,7 @@ class Stage:
     def __init__(self, scratch: Path, report: Callable[[Verdict], None]) -> None:
         self.scratch = scratch
         self.settings: dict[str, Any] = {"SWEEP_INTERVAL": 0.5}
-        self.environment = {"DJANGO_SETTINGS_MODULE": SETTINGS, "TESTS_SETTLE_AFTER": "1"}
+        self.environment = {"DJANGO_SETTINGS_MODULE": SETTINGS}
         self.servers: list[Server] = []
         self.slowness = 1.0
         self._report = report
@@ -76,7 +76,9 @@ class Stage:
     def crowd(self, pace: float = 1.0, ports: list[int] | None = None) -> Crowd:
         """A crowd before the processes started so far, or before what is between them and it."""
         waits = Waits(lambda: [server.pid for server in self.servers if server.is_running])
-        self._crowd = Crowd(ports or [server.port for server in self.servers], pace, waits)
+        self._crowd = Crowd(
+            ports or [server.port for server in self.servers], pace, waits, self.slowness
+        )
         return self._crowd
 
     async def log_in(self, count: int, idle: float, warn: float) -> list[Any]:

@@ -80,4 +80,4 @@ async def test_a_redis_that_comes_back_empty_ends_nobody_who_is_connected(
 async def test_each_fault_of_redis_at_length(
     stage: Stage, redis: RedisServer, name: str, fault: Fault
 ) -> None:
-    await suffer(stage, redis, name, fault, idle=24, people=300)
+    await suffer(stage, redis, name, fault, idle=16, people=300)
