@@ -10,6 +10,8 @@ from tests.faults.verdict import Verdict
 
 verdicts = pytest.StashKey[list[Verdict]]()
 SOCKETS = 12_000
+TIMEOUT = 600
+"""Seconds for one test."""
 HEAD = (
     "fault", "people", "ended early", "kept too long", "ends twice", "tabs not told", "left over",
     "latest", "waited", "seconds",
@@ -18,6 +20,13 @@ HEAD = (
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash.setdefault(verdicts, [])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Starting processes takes long on a busy machine."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TIMEOUT))
 
 
 @pytest.fixture

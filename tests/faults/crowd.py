@@ -4,6 +4,7 @@ All of them work until everybody has arrived, however long that takes; then ``si
 """
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -14,6 +15,8 @@ from typing import Any
 from tests.faults.tab import EXTEND, LongTab
 from tests.faults.visits import Visitor, Visits
 from tests.faults.waits import Waits
+
+logger = logging.getLogger(__name__)
 
 ACTIVITY = b'{"type":"activity"}'
 CONNECTS_AT_ONCE = 50
@@ -126,6 +129,7 @@ class Crowd:
                 self._run(tab.follow())
             assert await until(lambda some=some: _are_here(some), ARRIVAL_TIMEOUT)
         assert not [tab.told for tab in tabs if tab.told], "it took too long to connect"
+        logger.info("%d tabs are here", len(tabs))
 
     def browse(self) -> None:
         """Let those who work ask for pages, too: see ``visits``."""
@@ -143,11 +147,13 @@ class Crowd:
             person.sit()
         moved = await until(lambda: all(p.deadline_at > before[p.sid] for p in people), SIT_TIMEOUT)
         assert moved, "not all could sit"
+        logger.info("%d people sit", len(people))
 
     async def until_near(self, lead: float = 1.0) -> None:
         """Wait until the first of those who sit there is due, but for ``lead`` seconds."""
         first = min(person.deadline_at for person in self.idle)
         await asyncio.sleep(first - lead - time.time())
+        logger.info("the first is nearly due")
 
     async def until_over(self, patience: float) -> None:
         """Wait until all that sit there have heard of their end, or are ``patience`` seconds past it."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from tests.faults.site import ends
 from tests.faults.verdict import Verdict
 from tests.faults.waits import Waits
 from tests.servers import ROOT, Server, server_environment
+
+logger = logging.getLogger(__name__)
 
 SETTINGS = "tests.faults.site.settings"
 LAYER = "channels_redis.core.RedisChannelLayer"
@@ -71,6 +74,7 @@ class Stage:
         took = time.monotonic() - began
         usual = USUAL_START + USUAL_START_EACH * len(started)
         self.slowness = max(self.slowness, min(MOST_SLOWNESS, took / usual))
+        logger.info("%d servers run, the machine is %.1f times slow", len(started), self.slowness)
         return started
 
     def crowd(self, pace: float = 1.0, ports: list[int] | None = None) -> Crowd:
@@ -121,6 +125,7 @@ class Stage:
         """Compare, send the crowd home, look what is left, and report. Fails if anything was found."""
         crowd = self._crowd
         assert crowd is not None
+        logger.info("waiting for the last signals")
         await self.until_signalled(signals_within)
         found = verdict.judge(fault, crowd, self.ends(), may_repeat=may_repeat)
         alive = [server for server in self.servers if server.is_running]
