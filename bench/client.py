@@ -68,6 +68,11 @@ class Tab(asyncio.Protocol):
             if received.message["type"] == wanted:
                 return received
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection is no more."""
+        return self._lost
+
     async def hear(self) -> Received:
         """Wait for the next message. Raises ConnectionError once there will be none: see ``close_code``."""
         while not self._received:

@@ -41,10 +41,10 @@ async def gather(stage: Stage, people: int = 40) -> Crowd:
 async def others_are_answered(port: int, session_key: str, crowd: Crowd) -> AsyncIterator[None]:
     """Somebody asks for the state all the time, and is answered in time."""
     latencies = []
+    socket = await Socket.open(port, session_key)
+    await socket.next("state")
 
     async def ask() -> None:
-        socket = await Socket.open(port, session_key)
-        await socket.next("state")
         while True:
             began = time.time()
             socket.send(SYNC)
@@ -53,10 +53,13 @@ async def others_are_answered(port: int, session_key: str, crowd: Crowd) -> Asyn
             await asyncio.sleep(0.2)
 
     task = asyncio.create_task(ask())
-    yield
-    assert not task.done()
-    task.cancel()
-    await asyncio.wait({task})
+    try:
+        yield
+        assert not task.done(), task.exception()
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        socket.close()
     assert max(latencies) < LATENCY
 
 
@@ -90,11 +93,13 @@ async def flood(port: int, session_key: str, per_second: int, seconds: float) ->
     socket = await Socket.open(port, session_key)
     await socket.next("state")
     began = time.monotonic()
+    for number in range(round(seconds * 100)):
+        if socket.is_lost:
+            break
+        for _ in range(per_second // 100):
+            socket.send(ACTIVITY)
+        await asyncio.sleep(began + number / 100 - time.monotonic())
     with suppress(ConnectionError):
-        for number in range(round(seconds * 100)):
-            for _ in range(per_second // 100):
-                socket.send(ACTIVITY)
-            await asyncio.sleep(began + number / 100 - time.monotonic())
         while True:
             await socket.hear()
     return socket
