@@ -208,7 +208,7 @@ async def test_the_deadline_of_each_of_many_sessions_is_kept(
         for _ in range(20):
             client = await sync_to_async(sign_in)(anna)
             sockets.append(await stack.enter_async_context(tab(client)))
-            bus.nudge([await aage(client, 899.5)])
+            bus.nudge([await aage(client, 898)])
         for socket in sockets:
             assert (await socket.hear("warning"))["type"] == "warning"
             assert (await socket.hear("expired"))["reason"] == "idle"
