@@ -17,7 +17,7 @@ from django.core.management import call_command
 from playwright.async_api import BrowserContext, async_playwright, expect
 
 import realtime_session
-from docs.generate import PROTOCOL, README, ROOT
+from docs.generate import README, ROOT
 from realtime_session import monitor
 from realtime_session.policy import PRESETS, Policy
 from tests.servers import CREATE_USERS, Browser, free_port, hear, wait_for
