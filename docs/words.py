@@ -114,6 +114,7 @@ EVENTS = {
     "clock_stepped": "The store's clock was set, or its machine slept.",
     "deleted_one_by_one": "The session engine could not delete many Django sessions at once.",
     "django_session_not_deleted": "The session engine failed. The session has ended; a sweep tries again.",
+    "ended_again": "The store had lost an end, as after a failover. It counts again; its signal was sent then.",
     "failing": "A background task failed and is tried again, as the bus while its channel layer is away.",
     "login_without_store": "Somebody logged in while the store was down, with `ON_STORE_ERROR` as `allow`.",
     "logout_without_store": "Somebody logged out while the store was down. Their record ends when it is due.",
@@ -128,6 +129,7 @@ EVENTS = {
     "slow_tab": "A tab read too slowly, was closed, and comes back.",
     "socket_not_served": "The store, session engine or authentication backend failed. The tab comes back.",
     "still_failing": "It failed once more, in a way that was logged before.",
+    "store_told_again": "The store came back empty or as it was before. It knows again who is connected.",
     "working": "What was `failing` works again.",
 }
 """What each event of the log says."""

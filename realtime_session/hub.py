@@ -58,7 +58,7 @@ class Hub:
         )
         # Stopped in the other order: the link last, to send the nudges of what is written then.
         self._parts = (
-            Link(self._want_looks, self._want_all_looks),
+            Link(self._want_looks, self.doubt_all),
             self.identities,
             self.store,
             self._presence,
@@ -227,13 +227,16 @@ class Hub:
 
     def unavailable(self, sids: list[str]) -> None:
         """Tell the tabs that the store does not answer."""
-        for sid in sids:
-            if sid in self._sessions:
-                self._sessions[sid].say_unavailable(self.store.now())
+        for session in filter(None, map(self._sessions.get, sids)):
+            session.say_unavailable(self.store.now())
 
-    def clock_stepped(self) -> None:
-        """Look at all sessions again: their timers were set by the clock as it was."""
-        self._want_all_looks()
+    def doubt_all(self) -> None:
+        """Look at all sessions again: nothing may be as it was told."""
+        self._want_looks(list(self._sessions))
+
+    def any_sid(self) -> str | None:
+        """Return the sid of some session here."""
+        return next(iter(self._sessions), None)
 
     def _held(self) -> list[str]:
         return [r.sid for r in self._records() if r.policy.tab_close_grace is not None]
@@ -258,9 +261,6 @@ class Hub:
         for sid in sids:
             if sid in self._sessions:
                 self.store.want_look(sid)
-
-    def _want_all_looks(self) -> None:
-        self._want_looks(list(self._sessions))
 
     def _arm(self, session: LocalSession, found: Found) -> None:
         status = found.status

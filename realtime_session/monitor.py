@@ -5,7 +5,7 @@ The public API for projects is ``end_session``, ``end_user_sessions``, ``extend_
 where the store does not answer.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from asgiref.sync import sync_to_async
@@ -26,10 +26,29 @@ Receivers of ``session_ended`` that take longer than this may be called twice.
 """
 
 
+_knowing: list[Callable[[str], Record | None]] = []
+
+
+def know_by(known: Callable[[str], Record | None]) -> None:
+    """Let ``known`` say what is known here of sessions that the store has lost, on any thread."""
+    _knowing.append(known)
+
+
+def forget_by(known: Callable[[str], Record | None]) -> None:
+    """Take back ``know_by``."""
+    _knowing.remove(known)
+
+
 def look(sid: str) -> tuple[float, Record | None]:
     """Return the store's now and the record, or None where there is none. Never counts as activity."""
     now, records = get_store().get([sid])
-    return now, records.get(sid)
+    return now, records.get(sid) or _reopened(sid)
+
+
+def _reopened(sid: str) -> Record | None:
+    """Tell a store that came back empty what is known of a session that has tabs in this process."""
+    known = next((record for knows in tuple(_knowing) if (record := knows(sid))), None)
+    return None if known is None else get_store().open(known)
 
 
 def has_ended(sid: str) -> bool:
@@ -72,6 +91,8 @@ def admit(sid: str, *, counts: bool, extend: bool = False, page: bool = False) -
     """Say whether a session may be served now; end it if it is due. ``counts`` notes activity as well."""
     while True:
         now, record = touch(sid, extend=extend, page=page) if counts else look(sid)
+        if record is None and counts and look(sid)[1] is not None:
+            now, record = touch(sid, extend=extend, page=page)
         if record is None:
             return Admission(None, now, EndReason.UNKNOWN)
         status = evaluate(record, now)

@@ -29,9 +29,10 @@ def settle(records: Sequence[Record]) -> None:
         clean_up(records)
 
 
-def clean_up(records: Sequence[Record]) -> None:
+def clean_up(records: Sequence[Record], is_repeated: bool = False) -> None:
     """Do what is left when people have heard, but for what this process is at already. Blocks.
 
+    Of an end that ``is_repeated``, because the store had lost it, the signal has been sent.
     Raises StoreUnavailable where the store cannot be told that it is done; the next call tells it.
     """
     with _alone_at(records) as ours:
@@ -40,7 +41,8 @@ def clean_up(records: Sequence[Record]) -> None:
         for record in new:
             error = failed.get(record.session_key)
             if error is None:
-                _signal(record)
+                if not is_repeated:
+                    _signal(record)
                 _signalled.add(record.sid)
             else:
                 # Without what the engine said: that may name the session's key.

@@ -8,13 +8,17 @@ from typing import Protocol
 from . import bus, monitor, presenter
 from .batcher import Batcher
 from .policy import EndReason, Phase, Record, Status, evaluate, touched
+from .restoration import Restoration
 from .settling import clean_up
 from .store_clock import StoreClock
 from .stores import get_store
+from .tasks import Service
 from .threads import DatabaseThreads
 
 ACTIVITY_TICK = 0.25
 """Seconds for which activity may wait to be written together with other activity."""
+PROVE = 1.0
+"""Seconds within which the store has to prove that it still knows the sessions here."""
 SLICE = 25
 """Sessions whose tabs are told of their end before the event loop gets on with something else."""
 CLEAN_UP_TOGETHER = 100
@@ -57,8 +61,11 @@ class Listener(Protocol):
     def unavailable(self, sids: list[str]) -> None:
         """Know that the store does not answer for these sessions."""
 
-    def clock_stepped(self) -> None:
-        """Know that the store's clock jumped: no deadline is where it was."""
+    def doubt_all(self) -> None:
+        """Look at all sessions: the store's clock was set, or the store may have lost anything."""
+
+    def any_sid(self) -> str | None:
+        """Return the sid of a session that has tabs here, None if none has."""
 
 
 class StoreCalls:
@@ -69,25 +76,34 @@ class StoreCalls:
         self._store = get_store()
         self._listener = listener
         self._threads = threads
-        self._clock = StoreClock(self._loop.time, listener.clock_stepped)
-        tell = listener.unavailable
+        self._clock = StoreClock(self._loop.time, listener.doubt_all)
+        self._restoration = Restoration(self._store, threads, self._loop.time, self._lost)
+        tell = self._away
         self._looks = Batcher("look", self._look, unavailable=tell)
         self._touches = Batcher("activity", self._touch, delay=ACTIVITY_TICK, unavailable=tell)
         self._extends = Batcher("extend", self._extend, keep=False)
         self._ends = Batcher("end", self._end, keep=False)
         self._due_ends = Batcher("end-due", self._end_due, unavailable=tell)
-        self._batchers = self._touches, self._extends, self._ends, self._due_ends, self._looks
+        self._ends_again = Batcher("end-again", self._restoration.end_again)
+        self._heard_at = self._loop.time()
+        self._prover = Service("proof", self._prove)
+        ends = self._ends, self._due_ends, self._ends_again
+        self._batchers = self._touches, self._extends, *ends, self._looks
 
     def start(self) -> None:
         """Begin to make calls."""
         self._store.start()
         for batcher in self._batchers:
             batcher.start()
+        self._prover.start()
+        monitor.know_by(self._listener.known)
         # Else the first end would load all URLs of the project, while the loop waits.
         self._threads.submit(presenter.login_url)
 
     async def stop(self) -> None:
         """Make the calls that are still to be made, and end."""
+        monitor.forget_by(self._listener.known)
+        await self._prover.stop()
         for batcher in self._batchers:
             await batcher.stop()
         await self._store.astop()
@@ -133,15 +149,37 @@ class StoreCalls:
         """End a session soon if its deadline has passed in the store, and look at it if not."""
         self._due_ends.add(sid, None)
 
+    def _heard(self, now: float, asked_at: float) -> None:
+        self._heard_at = self._loop.time()
+        self._clock.heard(now, asked_at)
+        self._restoration.answered()
+
+    def _away(self, sids: list[str]) -> None:
+        self._restoration.away()
+        self._listener.unavailable(sids)
+
+    def _lost(self) -> None:
+        for sid in self._restoration.ends:
+            self._ends_again.add(sid, None)
+        self._listener.doubt_all()
+
+    async def _prove(self) -> None:
+        """Look at some session where nothing else is asked for: a store that lost all must not go unnoticed.
+
+        Else the next click of those who are connected would log them out.
+        """
+        while True:
+            await asyncio.sleep(PROVE)
+            sid = self._listener.any_sid()
+            if sid is not None and self._loop.time() - self._heard_at >= PROVE:
+                self.want_look(sid)
+
     async def _look(self, batch: dict[str, None]) -> dict[str, Found]:
         asked_at = self._loop.time()
+        known = self._known(batch)
         now, records = await self._store.aget(batch)
-        self._clock.heard(now, asked_at)
-        known = {sid: record for sid in batch if (record := self._listener.known(sid))}
-        for sid in known.keys() - records.keys():
-            # The store came back empty: nobody who is connected shall be logged out by that.
-            opened = await self._store.aopen(known[sid], now)
-            records |= {sid: opened} if opened else {}
+        self._heard(now, asked_at)
+        records = await self._restoration.restored(now, known, records)
         found = {sid: Found(record, now) for sid, record in records.items()}
         # At once, before anything newer can be heard of them.
         for each in found.values():
@@ -149,6 +187,9 @@ class StoreCalls:
                 self._listener.looked(each)
         await self._tell([each for each in found.values() if each.record.ended_at is not None])
         return found
+
+    def _known(self, sids: Iterable[str]) -> dict[str, Record]:
+        return {sid: record for sid in sids if (record := self._listener.known(sid))}
 
     async def _touch(self, batch: dict[str, float]) -> dict[str, Found]:
         ages = {sid: max(0.0, self._loop.time() - at) for sid, at in batch.items()}
@@ -159,14 +200,16 @@ class StoreCalls:
 
     async def _touch_store(self, ages: dict[str, float], *, extend: bool) -> dict[str, Found]:
         asked_at = self._loop.time()
+        known = self._known(ages)
         now, before = await self._store.atouch(ages, extend)
-        self._clock.heard(now, asked_at)
+        self._heard(now, asked_at)
+        after = {sid: touched(r, now - ages[sid], extend=extend) for sid, r in before.items()}
+        known = {sid: record for sid, record in known.items() if sid in before}
         found = {}
-        for sid, record in before.items():
-            after = touched(record, now - ages[sid], extend=extend)
-            found[sid] = Found(after, now)
+        for sid, record in (await self._restoration.restored(now, known, after)).items():
+            found[sid] = Found(record, now)
             self._listener.touched(found[sid])
-            if monitor.ended_warning(record, after, now):
+            if monitor.ended_warning(before[sid], record, now):
                 bus.nudge([sid])
         for sid in ages.keys() - before.keys():
             self.want_look(sid)
@@ -196,6 +239,7 @@ class StoreCalls:
         for start in range(0, len(ended), SLICE):
             some = ended[start : start + SLICE]
             for each in some:
+                self._restoration.ended(each.record)
                 self._listener.looked(each)
             if nudging:
                 # Before anything is really sent: by then nobody in this process remembers a live session.

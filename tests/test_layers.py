@@ -32,7 +32,8 @@ LAYERS = [
     {"bus", "engine", "batcher", "presenter"},
     {"settling"},
     {"monitor", "looks", "link", "identity", "local_session", "handshake", "passivity", "answers"},
-    {"logins", "sweeper", "store_calls"},
+    {"logins", "sweeper", "restoration"},
+    {"store_calls"},
     {"revalidator", "presence"},
     {"hub"},
     {
