@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.db.models import F
 from django.test import Client
 
 from bench.people import alog_in
@@ -88,7 +89,10 @@ async def test_sessions_that_end_together_are_told_and_cleaned_up_together(
         async with tabs(keys) as sockets:
             due_at = time.time() + 1.0
             await MonitoredSession.objects.aupdate(
-                last_activity_at=due_at - 900, previous_activity_at=due_at - 900, due_after=due_at
+                started_at=F("started_at") - 900,
+                last_activity_at=due_at - 900,
+                previous_activity_at=due_at - 900,
+                due_after=due_at,
             )
             # As a nudge would, which tells what is new.
             await asyncio.gather(*(socket.say("sync") for socket in sockets))
@@ -113,7 +117,7 @@ async def test_the_loop_gets_on_with_other_things_while_a_crowd_is_told() -> Non
     crowd = 300
     keys = await alog_in(crowd)
     async with tabs(keys) as sockets:
-        await MonitoredSession.objects.aupdate(last_activity_at=1.0, previous_activity_at=1.0)
+        await MonitoredSession.objects.aupdate(started_at=1.0, last_activity_at=1.0)
         told: list[int] = []
 
         async def watch() -> None:
