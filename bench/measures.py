@@ -35,7 +35,8 @@ class Load:
     and ``connect_cpu``: from the start of the TCP connection to the first message, per second, and the
     server's CPU seconds for each. ``messages``: ``activity`` messages per second when many tabs send
     many at once, until each has the answer to a ``sync`` sent after them. ``message_cpu``: the
-    server's CPU seconds for each message at a steady rate.
+    server's CPU seconds for each message at a steady rate. ``storm``: seconds until all tabs of as many
+    sessions have heard what another process tells them.
     """
 
     tab_memory: list[float] = field(default_factory=list)
@@ -43,6 +44,7 @@ class Load:
     connect_cpu: list[float] = field(default_factory=list)
     messages: list[float] = field(default_factory=list)
     message_cpu: list[float] = field(default_factory=list)
+    storm: list[float] = field(default_factory=list)
 
 
 class Site:
@@ -56,7 +58,7 @@ class Site:
 
     async def warm_up(self) -> None:
         """Have everything loaded that is loaded once; measure from here."""
-        self._tabs = await _connect(self._server, self._session_keys[:SLICE])
+        self._tabs = await connect(self._server, self._session_keys[:SLICE])
         await asyncio.sleep(1.0)
         self._memory = self._server.memory
 
@@ -64,7 +66,7 @@ class Site:
         """Open a slice of the tabs, ``HANDSHAKES_AT_ONCE`` at a time."""
         session_keys = self._session_keys[start : start + SLICE]
         cpu, began = self._server.cpu, time.perf_counter()
-        self._tabs += await _connect(self._server, session_keys)
+        self._tabs += await connect(self._server, session_keys)
         took = time.perf_counter() - began
         self.load.connects.append(len(session_keys) / took)
         self.load.connect_cpu.append((self._server.cpu - cpu) / len(session_keys))
@@ -127,17 +129,17 @@ async def compare(tabs: int) -> tuple[Load, Load]:
     return sites[0].load, sites[1].load
 
 
-async def _connect(server: Server, session_keys: Sequence[str]) -> list[Tab]:
+async def connect(server: Server, session_keys: Sequence[str]) -> list[Tab]:
     """Open a tab for each session and wait for its first message."""
     at_once = asyncio.Semaphore(HANDSHAKES_AT_ONCE)
 
-    async def connect(session_key: str) -> Tab:
+    async def open_tab(session_key: str) -> Tab:
         async with at_once:
             tab = await Tab.open(server.port, session_key)
             await tab.next("state")
         return tab
 
-    return await asyncio.gather(*(connect(session_key) for session_key in session_keys))
+    return await asyncio.gather(*(open_tab(session_key) for session_key in session_keys))
 
 
 async def _answered(tabs: Sequence[Tab]) -> None:
@@ -161,11 +163,11 @@ async def lateness(others: int, trials: int) -> Lateness:
     """
     other_keys = await alog_in(others)
     with Server("ours") as server:
-        other_tabs = await _connect(server, other_keys)
+        other_tabs = await connect(server, other_keys)
         session_keys = await alog_in(
             trials, lambda index: Policy(15.0 + index * 0.05, warn_before=3.0)
         )
-        tabs = await _connect(server, session_keys)
+        tabs = await connect(server, session_keys)
         noise = asyncio.create_task(_take_turns(other_tabs), name="bench-noise")
         measured = await asyncio.gather(*(_await_end(tab) for tab in tabs))
         noise.cancel()

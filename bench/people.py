@@ -34,7 +34,7 @@ def log_in(count: int, policy_for: PolicyFor = lambda index: Policy()) -> list[s
 
 
 @transaction.atomic
-def begin(count: int, policy_for: PolicyFor) -> list[LoggedIn]:
+def begin(count: int, policy_for: PolicyFor = lambda index: Policy()) -> list[LoggedIn]:
     """Log in ``count`` new people; each policy is asked for when its session begins."""
     name = secrets.token_hex(4)
     users = get_user_model().objects.bulk_create(
@@ -44,6 +44,9 @@ def begin(count: int, policy_for: PolicyFor) -> list[LoggedIn]:
 
 
 alog_in = sync_to_async(log_in)
+
+
+abegin = sync_to_async(begin)
 
 
 def _begin(user: User, policy: Policy) -> LoggedIn:

@@ -69,6 +69,7 @@ FIGURES = (
     Figure("server CPU per connect, ms", lambda x: x.connect_cpu, 1e3, 1),
     Figure("`activity` messages per second", lambda x: x.messages, 1, 0, at_least=1.5),
     Figure("server CPU per message, ms", lambda x: x.message_cpu, 1e3, 2),
+    Figure("nudge storm: all tabs heard after, s", lambda x: x.storm, 1, 2, at_most=0.2),
 )
 
 

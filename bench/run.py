@@ -52,13 +52,16 @@ def _set_up(database: Path) -> None:
 
 def _measure(arguments: argparse.Namespace) -> int:
     # Need the apps, which are ready only now.
-    from . import measures, report
+    from . import measures, report, storm
 
     # A collection here would delay what is measured there.
     gc.disable()
     began = time.monotonic()
     print("side by side", file=sys.stderr)
     ours, stock = _within(measures.compare(arguments.tabs))
+    print("storm", file=sys.stderr)
+    for side, took in zip((ours, stock), _within(storm.storm(arguments.tabs)), strict=True):
+        side.storm.extend(took)
     print("deadlines", file=sys.stderr)
     lateness = _within(measures.lateness(1000, arguments.trials))
     results = report.Results(ours, stock, lateness, measures.queries())

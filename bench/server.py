@@ -16,14 +16,16 @@ STOP_TIMEOUT = 5.0
 class Server:
     """Runs ``bench.project.asgi:<side>`` for as long as the context lasts."""
 
-    def __init__(self, side: str) -> None:
+    def __init__(self, side: str, **environment: str) -> None:
         self.side = side
         self.port = _free_port()
+        self._environment = os.environ | environment
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "daphne", "-v", "0", "-b", "127.0.0.1"]
         self._process = subprocess.Popen(
-            [*command, "-p", str(self.port), f"bench.project.asgi:{self.side}"]
+            [*command, "-p", str(self.port), f"bench.project.asgi:{self.side}"],
+            env=self._environment,
         )
         give_up_at = time.monotonic() + START_TIMEOUT
         while not _listens(self.port):

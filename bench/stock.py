@@ -34,6 +34,9 @@ class StockConsumer(AsyncWebsocketConsumer):
         elif message["type"] == "sync":
             await self.send_state()
 
+    async def session_tell(self, event: dict[str, str]) -> None:
+        await self.send(text_data=json.dumps({"type": event["what"], "at": time.time()}))
+
     async def send_state(self) -> None:
         state = {"type": "state", "at": time.time(), "last_activity": self.last_activity}
         await self.send(text_data=json.dumps(state))

@@ -1,0 +1,50 @@
+"""The process that tells tabs of another one: ``python -m bench.sender ours|stock warning|extended``.
+
+Reads what the sessions are called, one a line: sids, or for stock session keys. Prints the epoch second at
+which it begins to tell. For ours the database says by then what the tabs are to hear.
+"""
+
+import asyncio
+import sys
+import time
+
+import django
+
+IDLE_FOR = {"warning": 800.0, "extended": 0.0}
+
+
+def main() -> None:
+    side, what = sys.argv[1:]
+    names = sys.stdin.read().split()
+    django.setup()
+    print(tell_ours(names, what) if side == "ours" else asyncio.run(tell_stock(names, what)))
+
+
+def tell_ours(sids: list[str], what: str) -> float:
+    from channels.layers import get_channel_layer
+
+    from realtime_session import bus
+    from realtime_session.models import MonitoredSession
+
+    # Imported once in the life of a process, and by stock before it begins as well.
+    get_channel_layer()
+    active_at = time.time() - IDLE_FOR[what]
+    MonitoredSession.objects.filter(sid__in=sids).update(last_activity_at=active_at)
+    began = time.time()
+    bus.nudge(sids)
+    return began
+
+
+async def tell_stock(session_keys: list[str], what: str) -> float:
+    from channels.layers import get_channel_layer
+
+    layer = get_channel_layer()
+    assert layer is not None
+    began = time.time()
+    for session_key in session_keys:
+        await layer.group_send(f"session_{session_key}", {"type": "session.tell", "what": what})
+    return began
+
+
+if __name__ == "__main__":
+    main()

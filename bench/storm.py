@@ -1,0 +1,76 @@
+"""Something happens to many sessions at once, and another process tells their tabs."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from tests.redis_server import redis_server
+
+from .client import Tab
+from .measures import SETTLE, connect
+from .people import abegin
+from .server import Server
+
+PATIENCE = 60.0
+TURNS = 3
+
+
+class Crowd:
+    """The tabs of one server, and what their sessions are called where they are told."""
+
+    def __init__(self, side: str, names: Sequence[str], tabs: Sequence[Tab], redis: str) -> None:
+        self.took: list[float] = []
+        self._side = side
+        self._names = "\n".join(names)
+        self._environment = os.environ | {"BENCH_REDIS": redis}
+        self._tabs = tabs
+
+    async def turn(self) -> None:
+        """Note how long it takes until all have heard ``warning``, and have them wait for the next one."""
+        self.took.append(await self._tell("warning"))
+        await self._tell("extended")
+
+    async def _tell(self, what: str) -> float:
+        heard = asyncio.gather(*(tab.next(what) for tab in self._tabs))
+        began = await asyncio.to_thread(self._send, what)
+        return max(each.at for each in await asyncio.wait_for(heard, PATIENCE)) - began
+
+    def _send(self, what: str) -> float:
+        sent = subprocess.run(
+            [sys.executable, "-m", "bench.sender", self._side, what],
+            env=self._environment,
+            input=self._names,
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        return float(sent.stdout)
+
+
+async def storm(tabs: int) -> tuple[list[float], list[float]]:
+    """Return after how many seconds all tabs had heard, turn by turn, for ours and for stock.
+
+    One session each. Raises TimeoutError if one does not hear.
+    """
+    ours_people, stock_people = await abegin(tabs), await abegin(tabs)
+    with (
+        redis_server() as redis,
+        Server("ours", BENCH_REDIS=redis.url) as ours,
+        Server("stock", BENCH_REDIS=redis.url) as stock,
+    ):
+        ours_tabs = await connect(ours, [person.session_key for person in ours_people])
+        stock_tabs = await connect(stock, [person.session_key for person in stock_people])
+        crowds = (
+            Crowd("ours", [person.sid for person in ours_people], ours_tabs, redis.url),
+            Crowd("stock", [person.session_key for person in stock_people], stock_tabs, redis.url),
+        )
+        await asyncio.sleep(SETTLE)
+        for _ in range(TURNS):
+            for crowd in crowds:
+                await crowd.turn()
+        for tab in (*ours_tabs, *stock_tabs):
+            tab.close()
+    return crowds[0].took, crowds[1].took
