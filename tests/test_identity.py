@@ -287,12 +287,12 @@ class TestEngine:
             assert key == ""
         else:
             assert key == anna.cookie
-            engine.delete(key)
+            engine.delete([key])
             assert identify([anna.cookie]) == {}
-        engine.delete(key)
+        engine.delete([key])
 
     def test_empty_key_deletes_nothing(self, anna):
-        engine.delete("")
+        engine.delete([""])
         assert identify([anna.cookie]) == {anna.cookie: anna.identity}
 
     def test_session_says_who_is_logged_in_without_looking(self, anna, django_assert_num_queries):
