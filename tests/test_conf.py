@@ -16,7 +16,7 @@ DURATIONS = [
 ]  # fmt: skip
 OPTIONAL = [
     "ABSOLUTE_TIMEOUT", "TAB_CLOSE_GRACE", "POLICY", "ALLOWED_ORIGINS", "WEBSOCKET_URL",
-    "LOGOUT_URL",
+    "LOGOUT_URL", "CHANNEL_LAYER",
 ]  # fmt: skip
 
 
