@@ -1,4 +1,4 @@
-"""The demo on several processes: `make demo-cluster`, from the sign-in to Ctrl-C."""
+"""`make demo-cluster` from the sign-in to Ctrl-C; tests/browser looks at its pages."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ SERVERS = {"daphne", "uvicorn"}
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("cluster")
-    with cluster(directory, DEMO_IDLE_TIMEOUT="6", DEMO_WARN_BEFORE="3") as running:
+    with cluster(directory) as running:
         yield running
 
 
@@ -43,25 +43,10 @@ async def open_tab(browser: Browser) -> tuple[ClientConnection, str, int]:
     return tab, process["server"], process["pid"]
 
 
-async def test_tabs_at_both_servers_hear_the_same(running: Cluster, visitor: Browser) -> None:
+async def test_signing_out_is_heard_at_both_servers(running: Cluster, visitor: Browser) -> None:
     tabs = [await open_tab(visitor) for _ in range(2)]
-    assert {name: pid for _, name, pid in tabs} == {
-        name: pid for name, pid in running.children().items() if name in SERVERS
-    }
-    for tab, _, _ in tabs:
-        assert (await hear(tab))["type"] == "warning"
-    await tabs[0][0].send('{"type": "extend"}')
-    for tab, _, _ in tabs:
-        assert (await asyncio.wait_for(hear(tab), 1))["type"] == "extended"
-    for expected in ("warning", "expired"):
-        for tab, _, _ in tabs:
-            assert (await hear(tab))["type"] == expected
-    for tab, _, _ in tabs:
-        await tab.close()
-
-
-async def test_signing_out_is_heard_at_both_servers(visitor: Browser) -> None:
-    tabs = [await open_tab(visitor) for _ in range(2)]
+    children = running.children()
+    assert {pid for _, _, pid in tabs} == {children[name] for name in SERVERS}
     await asyncio.to_thread(
         visitor.http.post, "/logout/", data={"csrfmiddlewaretoken": visitor.token}
     )
