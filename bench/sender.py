@@ -29,7 +29,10 @@ def tell_ours(sids: list[str], what: str) -> float:
     # Imported once in the life of a process, and by stock before it begins as well.
     get_channel_layer()
     active_at = time.time() - IDLE_FOR[what]
-    MonitoredSession.objects.filter(sid__in=sids).update(last_activity_at=active_at)
+    # As of another login: of this one, the other process would restore what it knows to be later.
+    MonitoredSession.objects.filter(sid__in=sids).update(
+        started_at=active_at, last_activity_at=active_at
+    )
     began = time.time()
     bus.nudge(sids)
     return began

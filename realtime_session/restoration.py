@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from .logs import get_logger, short
 from .policy import Record, touched
-from .settling import clean_up
+from .settling import settle
 from .stores import BaseStore
 from .stores.base import Records
 from .threads import DatabaseThreads
@@ -114,7 +114,7 @@ class Restoration:
                     short(record.sid),
                     extra={"event": "ended_again", "sid": short(record.sid)},
                 )
-                self._threads.submit(clean_up, [again], True)
+                self._threads.submit(settle, [again], True)
         return {}
 
     def _ended_as(self, sid: str) -> Record | None:

@@ -1,7 +1,7 @@
-"""What follows an end: tabs hear of it, the Django session goes, receivers of the signal hear."""
+"""What follows an end: the Django session goes, tabs hear of it, receivers of the signal hear."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from . import bus, engine
@@ -9,6 +9,8 @@ from .logs import get_logger, short
 from .policy import Record
 from .signals import session_ended
 from .stores import get_store
+
+Failures = Mapping[str, Exception]
 
 logger = get_logger(__name__)
 
@@ -18,46 +20,47 @@ _signalled: set[str] = set()
 """Sids whose end was fully dealt with here, but the store did not take note."""
 
 
-def settle(records: Sequence[Record]) -> None:
-    """Do what follows the ends of these sessions; safe to repeat. What fails, a sweep does again.
+def settle(records: Sequence[Record], is_repeated: bool = False) -> None:
+    """Do what follows the ends of these sessions; safe to repeat. What fails, a sweep does again. Blocks.
 
-    People hear first: by the store they are logged out already, and neither a slow session backend nor a
-    slow receiver of the signal shall delay them.
-    """
-    if records:
-        bus.nudge([record.sid for record in records])
-        clean_up(records)
-
-
-def clean_up(records: Sequence[Record], is_repeated: bool = False) -> None:
-    """Do what is left when people have heard, but for what this process is at already. Blocks.
-
-    Of an end that ``is_repeated``, because the store had lost it, the signal has been sent.
+    People hear before receivers of the signal, since a slow one shall not delay them. Of an end that
+    ``is_repeated``, because the store had lost it, the signal has been sent.
     Raises StoreUnavailable where the store cannot be told that it is done; the next call tells it.
     """
+    if records:
+        failed = delete_sessions(records)
+        bus.nudge([record.sid for record in records])
+        clean_up(records, failed, is_repeated)
+
+
+def delete_sessions(records: Sequence[Record]) -> Failures:
+    """Delete the Django sessions of ended ones; return what went wrong, by session key. Blocks."""
+    return engine.delete(record.session_key for record in records)
+
+
+def clean_up(records: Sequence[Record], failed: Failures, is_repeated: bool = False) -> None:
+    """Do what is left of ``settle`` when people have heard, but for what this process is at already."""
     with _alone_at(records) as ours:
-        new = [record for record in ours if record.sid not in _signalled]
-        failed = engine.delete(record.session_key for record in new)
-        for record in new:
+        for record in ours:
             error = failed.get(record.session_key)
-            if error is None:
+            if error is not None:
+                _log_failure(record, error)
+            elif record.sid not in _signalled:
                 if not is_repeated:
                     _signal(record)
                 _signalled.add(record.sid)
-            else:
-                # Without what the engine said: that may name the session's key.
-                kind = type(error).__name__
-                logger.warning(
-                    "The Django session of %s… was not deleted, which will be tried again: %s",
-                    short(record.sid),
-                    kind,
-                    extra={
-                        "event": "django_session_not_deleted",
-                        "sid": short(record.sid),
-                        "error": kind,
-                    },
-                )
         _finish()
+
+
+def _log_failure(record: Record, error: Exception) -> None:
+    # Without what the engine said: that may name the session's key.
+    kind = type(error).__name__
+    logger.warning(
+        "The Django session of %s… was not deleted, which will be tried again: %s",
+        short(record.sid),
+        kind,
+        extra={"event": "django_session_not_deleted", "sid": short(record.sid), "error": kind},
+    )
 
 
 def _signal(record: Record) -> None:

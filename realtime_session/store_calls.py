@@ -9,7 +9,7 @@ from . import bus, monitor, presenter
 from .batcher import Batcher
 from .policy import EndReason, Phase, Record, Status, evaluate, touched
 from .restoration import Restoration
-from .settling import clean_up
+from .settling import clean_up, delete_sessions
 from .store_clock import StoreClock
 from .stores import get_store
 from .tasks import Service
@@ -22,6 +22,8 @@ PROVE = 1.0
 SLICE = 25
 """Sessions whose tabs are told of their end before the event loop gets on with something else."""
 CLEAN_UP_TOGETHER = 100
+DELETION_TIMEOUT = 0.25
+"""Seconds for which a slow session backend may keep tabs from hearing of an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,13 +229,21 @@ class StoreCalls:
             if self._listener.known(sid):
                 # Somebody else ended it, or was active: no nudge of ours will tell the tabs here.
                 self.want_look(sid)
+        if ended:
+            await self._settle(ended)
+        return {}
+
+    async def _settle(self, ended: list[Record]) -> None:
+        deletion = self._threads.submit(delete_sessions, ended)
         try:
+            await asyncio.wait([asyncio.wrap_future(deletion)], timeout=DELETION_TIMEOUT)
             await self._tell([Found(record, self.now()) for record in ended], nudging=True)
         finally:
             # Not waited for: it may be slow.
             for start in range(0, len(ended), CLEAN_UP_TOGETHER):
-                self._threads.submit(clean_up, ended[start : start + CLEAN_UP_TOGETHER])
-        return {}
+                some = ended[start : start + CLEAN_UP_TOGETHER]
+                # The deletion was submitted before: a thread that waits for it keeps it from no thread.
+                self._threads.submit(lambda some=some: clean_up(some, deletion.result()))
 
     async def _tell(self, ended: list[Found], *, nudging: bool = False) -> None:
         for start in range(0, len(ended), SLICE):

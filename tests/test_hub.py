@@ -1,8 +1,9 @@
 """What the hub does when things go wrong, and that nothing of it is left."""
 
 import asyncio
+import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.db import connection
 from django.db.models import Model
 from django.test import Client
 
-from realtime_session import bus, hub, monitor
+from realtime_session import bus, engine, hub, monitor
 from realtime_session.models import MonitoredSession
 from realtime_session.signals import session_ended
 from realtime_session.store_calls import ACTIVITY_TICK
@@ -152,9 +153,9 @@ async def test_the_django_session_is_deleted_at_the_deadline_and_the_end_signall
     sid = await aage(client, 898.5)
     async with tab(client) as socket:
         await socket.hear("expired")
+        assert not await Session.objects.aexists(), "gone before anybody hears"
     await eventually(lambda: MonitoredSession.objects.filter(sid=sid, finished=True).exists())
     session_ended.disconnect(receiver)
-    assert not await Session.objects.aexists()
     (end,) = ends
     assert (end["sid"], end["reason"]) == (sid, "idle")
 
@@ -170,6 +171,28 @@ async def test_a_slow_receiver_does_not_delay_the_push(client: Client) -> None:
     row = await MonitoredSession.objects.aget(sid=sid)
     session_ended.disconnect(receiver)
     assert expired["at"] - (row.last_activity_at + 900) < 0.5
+
+
+async def test_a_slow_session_backend_does_not_delay_the_push_for_long(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go_on = threading.Event()
+    delete = engine.delete
+
+    def delete_slowly(keys: Iterable[str]) -> dict[str, Exception]:
+        may_go_on.wait(10)
+        return delete(keys)
+
+    monkeypatch.setattr(engine, "delete", delete_slowly)
+    sid = await aage(client, 898.5)
+    async with tab(client) as socket:
+        expired = await socket.hear("expired")
+        assert await Session.objects.aexists()
+        may_go_on.set()
+    await eventually(lambda: MonitoredSession.objects.filter(sid=sid, finished=True).exists())
+    row = await MonitoredSession.objects.aget(sid=sid)
+    assert expired["at"] - (row.last_activity_at + 900) < 1
+    assert not await Session.objects.aexists()
 
 
 async def test_activity_elsewhere_moves_the_timer_here(client: Client) -> None:
