@@ -152,6 +152,28 @@ class TestKeys:
         store.close_lapsed()
         assert admin.keys() == []
 
+    def test_what_was_evicted_and_opened_again_is_not_taken_for_ended(self, make, admin, clock):
+        store = make(clock=clock)
+        for number, finished in enumerate((True, False)):
+            store.open(record(number, session_key=KEY))
+            store.end(sid(number), EndReason.LOGOUT)
+            if finished:
+                store.finish([sid(number)])
+            admin.delete(*admin.scan_iter(f"*:session:{sid(number)}"))
+            store.open(record(number, session_key=KEY))
+        clock.advance(10)
+        assert store.claim_unfinished(0, 5) == []
+        assert store.purge(0) == 0
+        assert store.find_ended(KEY) is None
+        assert [each.sid for each in store.all()] == [sid(0), sid(1)]
+        assert sorted(each.sid for each in store.for_user("1")[1]) == [sid(0), sid(1)]
+
+    def test_half_a_character_does_no_harm(self, make, clock):
+        store = make(clock=clock)
+        opened = store.open(record(user_agent="\ud800", session_key="\udfff"))
+        assert store.get([sid()])[1] == {sid(): opened}
+        assert store.find_ended("\udfff") is None
+
     def test_partitions_are_about_equal(self):
         spread = Counter(partition_of(os.urandom(16).hex()) for _ in range(16_000))
         assert len(spread) == PARTITIONS

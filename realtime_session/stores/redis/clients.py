@@ -8,35 +8,20 @@ answered in time is not asked again.
 import asyncio
 import builtins
 import os
-import re
 import threading
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from redis.exceptions import (
-    ConnectionError,
-    NoScriptError,
-    RedisClusterException,
-    RedisError,
-    ResponseError,
-    TimeoutError,
-)
+from redis.exceptions import RedisError
 
-from ..base import StoreUnavailable
 from .epoch import Epoch
 from .options import Options
-from .scripts import Call, Command
+from .scripts import Command
+from .wire import ERRORS, Plan, Replies, Wire, shown, unavailable, wire
 
 T = TypeVar("T")
-Replies = list[Any]
-Plan = Generator[list[Call], Replies, T]
-"""Yields calls, which are sent at once, is sent their replies, and returns what they come to."""
-Wire = Generator[list[Command], Replies, T]
-"""The same in plain commands; broken connections are thrown in."""
-
-_ERRORS = (RedisError, RedisClusterException, OSError)
 
 
 class Clients:
@@ -50,47 +35,30 @@ class Clients:
 
     def run(self, plan: Plan[T]) -> T:
         """Run a plan on this thread. Raises StoreUnavailable."""
-        # No lock: a process that was forked in the middle of this would find it locked for ever.
-        process = os.getpid()
-        client = self._of_process.get(process) or self._of_process.setdefault(
-            process, _Sync(self._options, self.epoch)
-        )
-        wire = _wire(plan)
+        client = self._of_this_process()
         try:
             with client.place():
-                commands = next(wire)
-                while True:
-                    try:
-                        replies = client.exchange(commands)
-                    except _ERRORS as error:
-                        client.drop_idle()
-                        commands = wire.throw(error)
-                    else:
-                        commands = wire.send(replies)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        except _ERRORS as error:
-            raise unavailable(error) from _shown(error)
+                return client.run(wire(plan))
+        except ERRORS as error:
+            raise unavailable(error) from shown(error)
+
+    def _of_this_process(self) -> "_Sync":
+        # No lock: a process that was forked in the middle of this would find it locked for ever.
+        process = os.getpid()
+        if process not in self._of_process:
+            self._of_process.setdefault(process, _Sync(self._options, self.epoch))
+            for parent in self._of_process.keys() - {process}:
+                self._of_process.pop(parent, None)
+        return self._of_process[process]
 
     async def arun(self, plan: Plan[T]) -> T:
         """Run a plan on the running event loop. Raises StoreUnavailable."""
         client = self._user()
-        wire = _wire(plan)
         try:
             async with client.place():
-                commands = next(wire)
-                while True:
-                    try:
-                        replies = await client.exchange(commands)
-                    except _ERRORS as error:
-                        await client.drop_idle()
-                        commands = wire.throw(error)
-                    else:
-                        commands = wire.send(replies)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        except _ERRORS as error:
-            raise unavailable(error) from _shown(error)
+                return await client.run(wire(plan))
+        except ERRORS as error:
+            raise unavailable(error) from shown(error)
         finally:
             await self._left(client)
 
@@ -139,13 +107,27 @@ class _Sync:
         finally:
             self._places.release()
 
-    def exchange(self, commands: list[Command]) -> Replies:
+    def run(self, commands_of: Wire[T]) -> T:
+        try:
+            commands = next(commands_of)
+            while True:
+                try:
+                    replies = self._exchange(commands)
+                except ERRORS as error:
+                    self._drop_idle()
+                    commands = commands_of.throw(error)
+                else:
+                    commands = commands_of.send(replies)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    def _exchange(self, commands: list[Command]) -> Replies:
         pipeline = self._connected().pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         return pipeline.execute(raise_on_error=False)  # type: ignore[no-any-return]
 
-    def drop_idle(self) -> None:
+    def _drop_idle(self) -> None:
         """Trust no other connection either after one broke."""
         if self._client is not None and not self._options.is_cluster:
             self._client.connection_pool.disconnect(inuse_connections=False)
@@ -153,9 +135,13 @@ class _Sync:
     def _connected(self) -> Any:
         if self._client is None:
             # A Cluster's client asks for its nodes when it is made.
-            with self._lock:
+            if not self._lock.acquire(timeout=self._options.timeout):
+                raise _NoPlaceError
+            try:
                 if self._client is None:
                     self._client = self._options.sync_client(self._epoch.on_connect)
+            finally:
+                self._lock.release()
         return self._client
 
 
@@ -180,13 +166,27 @@ class _Async:
         finally:
             self._places.release()
 
-    async def exchange(self, commands: list[Command]) -> Replies:
+    async def run(self, commands_of: Wire[T]) -> T:
+        try:
+            commands = next(commands_of)
+            while True:
+                try:
+                    replies = await self._exchange(commands)
+                except ERRORS as error:
+                    await self._drop_idle()
+                    commands = commands_of.throw(error)
+                else:
+                    commands = commands_of.send(replies)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    async def _exchange(self, commands: list[Command]) -> Replies:
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         return await pipeline.execute(raise_on_error=False)  # type: ignore[no-any-return]
 
-    async def drop_idle(self) -> None:
+    async def _drop_idle(self) -> None:
         """Trust no other connection either after one broke."""
         if not self._options.is_cluster:
             await self._client.connection_pool.disconnect(inuse_connections=False)
@@ -198,46 +198,3 @@ class _Async:
 
 class _NoPlaceError(RedisError):
     """All connections were in use for too long."""
-
-
-def _wire(plan: Plan[T]) -> Wire[T]:
-    replies: Replies | None = None
-    while True:
-        try:
-            calls = plan.send(replies)  # type: ignore[arg-type]  # None begins
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        replies = yield from _answered(calls)
-
-
-def _answered(calls: list[Call]) -> Wire[Replies]:
-    """Send calls; those of scripts that the server does not know, a second time with the script."""
-    replies = yield from _sent([call.command for call in calls])
-    unknown = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-    if unknown:
-        again = yield from _sent([calls[n].fallback for n in unknown])
-        for n, reply in zip(unknown, again, strict=True):
-            replies[n] = reply
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
-    return replies
-
-
-def _sent(commands: list[Command]) -> Wire[Replies]:
-    try:
-        return (yield commands)
-    except ConnectionError:
-        return (yield commands)
-
-
-def unavailable(error: Exception) -> StoreUnavailable:
-    """Return what the contract calls it: with the kind of the error, and nothing that was asked or told."""
-    code = re.match(r"[A-Z]{2,}\b", str(error)) if isinstance(error, ResponseError) else None
-    kind = type(error).__name__.lstrip("_")
-    return StoreUnavailable(f"Redis failed: {kind}" + (f" ({code[0]})" if code else ""))
-
-
-def _shown(error: Exception) -> Exception | None:
-    # What the server says of a command may quote it, and it holds a session key.
-    return error if isinstance(error, ConnectionError | TimeoutError | OSError) else None

@@ -22,9 +22,9 @@ from itertools import chain
 from zlib import crc32
 
 from ..base import Records
-from .clients import Plan, Replies
 from .records import to_record, to_text
 from .scripts import Call, Script
+from .wire import Plan, Replies
 
 PARTITIONS = 16
 _CHUNK = 500
@@ -93,6 +93,20 @@ class Data:
         """Return a call for sessions of one partition: its keys are the indexes, then the records."""
         return script.call(self._keys(sids, indexes, map(self.session, sids)), *args)
 
+    def calls(
+        self,
+        script: Script,
+        asked: list[list[str]],
+        *indexes: str,
+        how: Iterable[str] = (),
+        each: Callable[[str], Iterable[str]] = lambda sid: [sid],
+    ) -> list[Call]:
+        """Return a call for each group, with the arguments ``how``, then those of ``each`` session."""
+        return [
+            self.call(script, group, *indexes, args=[*how, *chain.from_iterable(map(each, group))])
+            for group in asked
+        ]
+
     def call_with_tabs(
         self, script: Script, sids: list[str], *indexes: str, args: Iterable[str | bytes] = ()
     ) -> Call:
@@ -107,7 +121,7 @@ class Data:
     def get(self, sids: Iterable[str]) -> Plan[tuple[float, Records]]:
         """Return now and the records."""
         asked = groups(sids)
-        answers = yield [self.call(_GET, group, args=[self.now()]) for group in asked]
+        answers = yield self.calls(_GET, asked, how=[self.now()], each=lambda sid: [])
         return merged(asked, answers)
 
     def past(self, index: str, age: float, limit: int) -> Plan[list[str]]:

@@ -1,6 +1,5 @@
 """Whether the Redis server is still the one that was told and asked before."""
 
-import threading
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -18,7 +17,6 @@ class Epoch:
     def __init__(self, *, by_address: bool) -> None:
         self._by_address = by_address
         self._histories: dict[str, tuple[bytes, bytes]] = {}
-        self._lock = threading.Lock()
         self.number = 0
 
     def on_connect(self, connection: Any) -> None:
@@ -44,8 +42,8 @@ class Epoch:
         history = facts.get(b"run_id", b""), facts.get(b"master_replid", b"")
         was_replica = bool(facts.get(b"master_replid2", b"").strip(b"0"))
         address = f"{connection.host}:{connection.port}" if self._by_address else ""
-        with self._lock:
-            known = self._histories.get(address)
-            if (known is None and self._histories and was_replica) or known not in (None, history):
-                self.number += 1
-            self._histories[address] = history
+        # No lock, which a forked process might find locked: to rise twice at once does no harm.
+        known = self._histories.get(address)
+        if (known is None and self._histories and was_replica) or known not in (None, history):
+            self.number += 1
+        self._histories[address] = history

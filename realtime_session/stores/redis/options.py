@@ -79,7 +79,7 @@ class Options:
         """Return a client for threads; ``on_connect`` has to greet the server on each new connection."""
         arguments = self._arguments(Retry) | {"redis_connect_func": on_connect}
         if self.is_cluster:
-            arguments |= {"retry": Retry(NoBackoff(), 1), "require_full_coverage": False}
+            arguments |= self._cluster_arguments(Retry)
             if self.url:
                 return RedisCluster.from_url(self.url, **arguments)
             nodes = [ClusterNode(*address) for address in self.startup_nodes]
@@ -94,11 +94,7 @@ class Options:
         """Return a client for the running event loop, and all that is to be closed in the end."""
         arguments = self._arguments(AsyncRetry)
         if self.is_cluster:
-            arguments |= {
-                "retry": AsyncRetry(NoBackoff(), 1),
-                "require_full_coverage": False,
-                "max_connections": 2 * self.max_connections,
-            }
+            arguments |= self._cluster_arguments(AsyncRetry)
             cluster: Any
             if self.url:
                 cluster = AsyncRedisCluster.from_url(self.url, **arguments)
@@ -130,6 +126,15 @@ class Options:
             # Whether to try again is decided where the answer is waited for.
             "retry": retry(NoBackoff(), 0),
             **self.connection,
+        }
+
+    def _cluster_arguments(self, retry: type[Retry] | type[AsyncRetry]) -> dict[str, Any]:
+        return {
+            # Again on another node, where the first one says that the slot has moved.
+            "retry": retry(NoBackoff(), 1),
+            "require_full_coverage": False,
+            # It asks for its nodes beside what it is asked.
+            "max_connections": 2 * self.max_connections,
         }
 
     def _network_arguments(self) -> dict[str, Any]:

@@ -59,8 +59,13 @@ def to_value(record: Record) -> bytes:
     """Return the value that holds a record."""
     facts: list[Any] = [getattr(record, name) for name in _FACTS]
     facts += [getattr(record.policy, name) for name in POLICY_COLUMNS]
-    texts = [str(getattr(record, name, "") or "") for name in TEXTS]
+    texts = [_clean(getattr(record, name, "") or "") for name in TEXTS]
     return _NUMBERS.pack(*(math.inf if fact is None else fact for fact in facts)) + _encode(texts)
+
+
+def _clean(text: str) -> str:
+    # What clients send may hold half a character.
+    return text.encode("utf-8", "replace").decode()
 
 
 def to_record(sid: str, value: bytes) -> Record:

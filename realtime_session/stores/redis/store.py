@@ -13,11 +13,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from ...policy import DAY, EndReason, Policy, Record
 from ..base import BaseStore, Records
 from ..rows import POLICY_COLUMNS, fitted
-from .clients import Clients, Plan
+from .clients import Clients
 from .data import Data, groups, merged
 from .options import Options
 from .records import position, to_text, to_value
 from .scripts import Script
+from .wire import Plan
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -89,12 +90,9 @@ class RedisStore(BaseStore):
     ) -> Plan[tuple[float, Records]]:
         asked = groups(ages)
         how = self._data.now(), "1" if extend else "", "1" if page else ""
-        answers = yield [
-            self._data.call(
-                _TOUCH, group, args=[*how, *(to_text(ages.get(sid, 0)) for sid in group)]
-            )
-            for group in asked
-        ]
+        answers = yield self._data.calls(
+            _TOUCH, asked, how=how, each=lambda sid: [to_text(ages.get(sid, 0))]
+        )
         return merged(asked, answers)
 
     @planned
@@ -108,10 +106,7 @@ class RedisStore(BaseStore):
     def _end(self, sids: Iterable[str], reason: str) -> Plan[Records]:
         asked = groups(sids)
         how = self._data.now(), reason, _token()
-        answers = yield [
-            self._data.call(_END, group, "due", "ended", "users", "keys", args=[*how, *group])
-            for group in asked
-        ]
+        answers = yield self._data.calls(*(_END, asked, "due", "ended", "users", "keys"), how=how)
         return merged(asked, answers)[1]
 
     @planned
@@ -120,10 +115,7 @@ class RedisStore(BaseStore):
             found = yield from self._data.past("due", 0, limit)
             if not found:
                 return []
-            answers = yield [
-                self._data.call(_OVERDUE, group, "due", args=[self._data.now(), *group])
-                for group in groups(found)
-            ]
+            answers = yield self._data.calls(_OVERDUE, groups(found), "due", how=[self._data.now()])
             due = {sid.decode() for answer in answers for sid in answer}
             if due:
                 return [sid for sid in found if sid in due]
@@ -133,19 +125,13 @@ class RedisStore(BaseStore):
         found = yield from self._data.past("ended", age, limit)
         asked = groups(found)
         how = self._data.now(), to_text(age), _token()
-        answers = yield [
-            self._data.call(_CLAIM, group, "ended", args=[*how, *group]) for group in asked
-        ]
+        answers = yield self._data.calls(_CLAIM, asked, "ended", how=how)
         return list(merged(asked, answers)[1].values())
 
     @planned
     def finish(self, sids: Iterable[str]) -> Plan[None]:
-        yield [
-            self._data.call(
-                _FINISH, group, "ended", "finished", args=[to_text(_SHORTEST_TOMBSTONE), *group]
-            )
-            for group in groups(sids)
-        ]
+        how = [to_text(_SHORTEST_TOMBSTONE)]
+        yield self._data.calls(_FINISH, groups(sids), "ended", "finished", how=how)
 
     @planned
     def bind(
@@ -217,8 +203,12 @@ class RedisStore(BaseStore):
             return None
         found = yield from self._data.sids_behind("keys", session_key)
         _, records = yield from self._data.get(found)
-        theirs = [r for r in records.values() if r.session_key == session_key]
-        return max(theirs, key=lambda record: record.ended_at or 0.0, default=None)
+        ended = [
+            (record.ended_at, sid)
+            for sid, record in records.items()
+            if record.ended_at is not None and record.session_key == session_key
+        ]
+        return records[max(ended)[1]] if ended else None
 
     @planned
     def for_user(self, user_id: str) -> Plan[tuple[float, list[Record]]]:
@@ -243,14 +233,11 @@ class RedisStore(BaseStore):
     def purge(self, age: float) -> Plan[int]:
         count = 0
         while found := (yield from self._data.past("finished", age, _PAGE)):
-            keys = dict(member.split("\0", 1) for member in found)
-            answers = yield [
-                self._data.call(
-                    *(_PURGE, group, "sids", "finished", "keys"),
-                    args=[text for sid in group for text in (sid, keys[sid])],
-                )
-                for group in groups(keys)
-            ]
+            named = {each[0]: each for each in (member.split("\0", 1) for member in found)}
+            indexes = "sids", "finished", "keys"
+            answers = yield self._data.calls(
+                _PURGE, groups(named), *indexes, each=named.__getitem__
+            )
             count += sum(answers)
         return count
 

@@ -7,7 +7,9 @@ local won = {}
 local function try(session, sid)
   local claimed_at = tonumber(redis.call('ZSCORE', ended, sid) or '')
   local value = redis.call('GET', session)
-  if not value or not claimed_at then
+  local record = numbers(value)
+  -- A live one was opened after its tombstone had been evicted.
+  if not claimed_at or not record or not is_ended(record) then
     redis.call('ZREM', ended, sid)
     return false
   end
@@ -18,7 +20,7 @@ local function try(session, sid)
   end
   strings[WON_BY] = token
   redis.call('ZADD', ended, text(now), sid)
-  return write_all(session, numbers(value), strings)
+  return write_all(session, record, strings)
 end
 
 for i = 2, #KEYS do

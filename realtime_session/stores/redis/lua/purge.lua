@@ -4,8 +4,12 @@ local sids, finished, keys = KEYS[1], KEYS[2], KEYS[3]
 local count = 0
 for i = 4, #KEYS do
   local sid, key = ARGV[2 * i - 7], ARGV[2 * i - 6]
-  count = count + redis.call('DEL', KEYS[i])
-  redis.call('ZREM', sids, sid)
+  local record = numbers(redis.call('GET', KEYS[i]))
+  -- A live one was opened after the tombstone had expired.
+  if not record or is_ended(record) then
+    count = count + redis.call('DEL', KEYS[i])
+    redis.call('ZREM', sids, sid)
+  end
   redis.call('ZREM', keys, key .. '\0' .. sid)
   redis.call('ZREM', finished, sid .. '\0' .. key)
 end
