@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 DRAIN_TIMEOUT = 6.0
 """Seconds that the server may be kept waiting: less than the 10 that containers get to stop."""
@@ -19,6 +20,7 @@ REFUSE_FOR = 30.0
 """Seconds for which no socket is served after a SIGTERM. A process that lives on serves them again."""
 
 _refuses_until = float("-inf")
+_started: set["Drain"] = set()
 
 
 def is_stopping() -> bool:
@@ -29,16 +31,19 @@ def is_stopping() -> bool:
 class Drain:
     """Keeps SIGTERM from the server until ``work`` is done, or a second one says that it is urgent.
 
-    Does nothing outside of the main thread, which alone may handle signals, or where SIGTERM is ignored.
+    Does nothing outside of the main thread, which alone may handle signals, where SIGTERM is ignored, and on
+    an event loop that reads no sockets of others, as Windows has one.
     Signals reach an event loop through Python's handlers (``signal.signal``) or through the wakeup descriptor
-    (``loop.add_signal_handler``): both are replaced, and put back before the signal is raised anew.
+    (``loop.add_signal_handler``): both are replaced, and put back before the signal is raised anew. A process
+    that is forked meanwhile gets them back at once: its signals are not ours.
     """
 
     def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
         self._work = work
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
-        self._handler: object = None
+        self._handler: Any = None
+        self._own_handler = self._told
         self._server_fd = -1
         self._reader: socket.socket | None = None
         self._writer: socket.socket | None = None
@@ -50,20 +55,27 @@ class Drain:
         self._handler = signal.getsignal(signal.SIGTERM)
         if self._handler in (None, signal.SIG_IGN):
             return
-        self._reader, self._writer = socket.socketpair()
-        self._reader.setblocking(False)
-        self._writer.setblocking(False)
-        self._loop.add_reader(self._reader, self._wake)
-        fd = self._writer.fileno()
-        self._server_fd = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, _left_to_the_loop)
+        reader, writer = socket.socketpair()
+        reader.setblocking(False)
+        writer.setblocking(False)
+        try:
+            self._loop.add_reader(reader, self._pass_on)
+        except NotImplementedError:
+            reader.close()
+            writer.close()
+            return
+        self._reader, self._writer = reader, writer
+        self._server_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._own_handler)
+        _started.add(self)
 
     def stop(self) -> None:
         """Give the signal back, unless somebody else has taken it meanwhile."""
         if self._reader is None or self._writer is None:
             return
-        if signal.getsignal(signal.SIGTERM) is _left_to_the_loop:
-            signal.signal(signal.SIGTERM, self._handler)  # type: ignore[arg-type]
+        _started.discard(self)
+        if signal.getsignal(signal.SIGTERM) is self._own_handler:
+            signal.signal(signal.SIGTERM, self._handler)
         current = signal.set_wakeup_fd(-1)
         wanted = self._server_fd if current == self._writer.fileno() else current
         with suppress(ValueError, OSError):  # the loop that it belonged to has been closed
@@ -73,13 +85,26 @@ class Drain:
         self._writer.close()
         self._reader = self._writer = None
 
-    def _wake(self) -> None:
+    def after_fork(self) -> None:
+        """Give the signal back in a forked process; the loop's selector is still its parent's too."""
+        if signal.getsignal(signal.SIGTERM) is self._own_handler:
+            signal.signal(signal.SIGTERM, self._handler)
+        signal.set_wakeup_fd(-1)
+
+    def _told(self, number: int, frame: object) -> None:
+        # Not left to the descriptor: ``loop.add_signal_handler`` takes that for itself whenever it is called.
+        try:
+            self._loop.call_soon_threadsafe(self._begin)
+        except RuntimeError:  # the loop has been closed
+            signal.signal(signal.SIGTERM, self._handler)
+            signal.raise_signal(signal.SIGTERM)
+
+    def _pass_on(self) -> None:
+        """Give the server's loop the signals that the descriptor brought, but for SIGTERM."""
         if self._reader is None:
             return
         for number in self._reader.recv(64):
-            if number == signal.SIGTERM:
-                self._begin()
-            elif self._server_fd != -1:
+            if number != signal.SIGTERM and self._server_fd != -1:
                 with suppress(OSError):
                     os.write(self._server_fd, bytes([number]))
 
@@ -101,5 +126,11 @@ class Drain:
             signal.raise_signal(signal.SIGTERM)
 
 
-def _left_to_the_loop(number: int, frame: object) -> None:
-    """Do nothing: the wakeup descriptor tells the loop."""
+def _after_fork() -> None:
+    for drain in tuple(_started):
+        drain.after_fork()
+    _started.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

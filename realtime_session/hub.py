@@ -110,6 +110,8 @@ class Hub:
     def _stop_soon(self) -> None:
         if _hubs.get(self._loop) is self:
             del _hubs[self._loop]
+            # Now, before the loop's next hub takes the signal: it would get ours to give back.
+            self._drain.stop()
             self._stopper = self._loop.create_task(self._stop(), name="realtime-session-stop")
 
     async def _empty(self) -> None:
@@ -130,7 +132,6 @@ class Hub:
         bus.listen(self.hear)
 
     async def _stop(self) -> None:
-        self._drain.stop()
         bus.unlisten(self.hear)
         self._scheduler.clear()
         for part in reversed(self._parts):

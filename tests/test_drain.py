@@ -14,6 +14,8 @@ from websockets.asyncio.client import ClientConnection
 
 from realtime_session import drain
 from realtime_session.drain import Drain
+from realtime_session.hub import Hub
+from realtime_session.tab import Tab
 from tests.servers import Server, hear
 from tests.test_servers import close_code, every_server
 
@@ -218,6 +220,68 @@ async def test_handler_that_was_set_meanwhile_stays(heard: list[int]) -> None:
     one.stop()
     terminate()
     assert others == [signal.SIGTERM]
+
+
+async def test_signal_is_heard_although_the_loop_has_taken_its_descriptor_back(
+    heard: list[int],
+) -> None:
+    loop, work = asyncio.get_running_loop(), Work()
+    Drain(work).start()
+    loop.add_signal_handler(signal.SIGUSR1, lambda: None)
+    terminate()
+    await asyncio.wait_for(work.began.wait(), 5)
+    work.may_end.set()
+    await wait_until(lambda: heard)
+    loop.remove_signal_handler(signal.SIGUSR1)
+
+
+async def test_forked_process_has_its_signals_for_itself(heard: list[int]) -> None:
+    handler, work = signal.getsignal(signal.SIGTERM), Work()
+    one = Drain(work)
+    one.start()
+    child = os.fork()
+    if not child:
+        is_given_back = signal.getsignal(signal.SIGTERM) is handler
+        terminate()
+        os._exit(0 if is_given_back and heard == [signal.SIGTERM] else 1)
+    assert await asyncio.to_thread(os.waitpid, child, 0) == (child, 0)
+    await asyncio.sleep(0.05)
+    assert not work.began.is_set()
+    assert not drain.is_stopping()
+    one.stop()
+
+
+async def test_next_hub_of_the_loop_gives_back_what_the_server_had(heard: list[int]) -> None:
+    handler = signal.getsignal(signal.SIGTERM)
+
+    async def nothing(event: object) -> None:
+        pass
+
+    first = Hub.attach()
+    first._sockets -= 1
+    first._stop_if_idle()
+    second = Hub.attach()
+    assert second is not first
+    await asyncio.wait_for(first._stopper, 5)
+    assert signal.getsignal(signal.SIGTERM) is not handler
+    await second.detach(Tab(nothing))
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+async def test_loop_that_reads_no_sockets_does_without(
+    heard: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add_reader(*arguments: object) -> None:
+        # As the default loop of Windows does.
+        raise NotImplementedError
+
+    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(asyncio.get_running_loop(), "add_reader", add_reader)
+    one = Drain(Work())
+    one.start()
+    one.stop()
+    assert signal.getsignal(signal.SIGTERM) is handler
 
 
 async def test_signal_that_is_ignored_stays_so(heard: list[int]) -> None:
