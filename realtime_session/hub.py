@@ -110,8 +110,7 @@ class Hub:
     def _stop_soon(self) -> None:
         if _hubs.get(self._loop) is self:
             del _hubs[self._loop]
-            # Now, before the loop's next hub takes the signal: it would get ours to give back.
-            self._drain.stop()
+            self._drain.stop()  # now: the loop's next hub must find the server's own handler
             self._stopper = self._loop.create_task(self._stop(), name="realtime-session-stop")
 
     async def _empty(self) -> None:
