@@ -1,6 +1,7 @@
 """What can happen to a Redis server, as one coroutine each, which lasts for as long as the fault does."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import redis.asyncio
@@ -70,7 +71,9 @@ async def demote(server: RedisServer) -> None:
 
 async def until_master(server: RedisServer) -> None:
     for _ in range(round(FAILOVER * 10)):
-        if (await ask(server, "ROLE"))[0] == b"master":
-            return
+        # A Sentinel that promotes a server disconnects its clients.
+        with suppress(redis.exceptions.ConnectionError):
+            if (await ask(server, "ROLE"))[0] == b"master":
+                return
         await asyncio.sleep(0.1)
     raise TimeoutError("there was no failover")

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.faults import slow
 from tests.faults.proxy import Proxy, proxy
 from tests.faults.stage import Stage
 from tests.redis_server import RedisServer, redis_server
 
-SECONDS = 2.0
+SECONDS = 1.5
 RECOVERY = 4.5
 """Seconds: a call that is under way gives up after 2, and the next one is up to 2 later."""
 PROBE = 2.0
@@ -61,7 +62,7 @@ async def test_between_a_process_and_its_channel_layer_no_deadline_is_late(
         crowd.add(logins[:30], homes=[(0, 1), (0,), (1,)])
         crowd.add(logins[30:], homes=[(0, 1), (0,), (1,)], is_active=True)
         await crowd.arrive()
-        await crowd.sit(spread=8)
+        await crowd.sit(spread=6)
         await crowd.until_near()
         await through(way, cut, swallow, delay, drip)
         await crowd.until_over(patience=10)
@@ -69,6 +70,7 @@ async def test_between_a_process_and_its_channel_layer_no_deadline_is_late(
         await stage.judge("channel layer: cut, swallowed, delayed, dripping")
 
 
+@slow
 async def test_between_a_process_and_its_store_nobody_is_ended_early(
     stage: Stage, redis: RedisServer
 ) -> None:
@@ -80,7 +82,7 @@ async def test_between_a_process_and_its_store_nobody_is_ended_early(
         crowd.add(logins[:30], homes=[(0, 1), (0,), (1,)])
         crowd.add(logins[30:], homes=[(0, 1), (0,), (1,)], is_active=True)
         await crowd.arrive()
-        await crowd.sit(spread=8)
+        await crowd.sit(spread=6)
         await crowd.until_near()
         with crowd.outage(RECOVERY):
             await through(way, cut, swallow, delay, drip)
@@ -89,6 +91,7 @@ async def test_between_a_process_and_its_store_nobody_is_ended_early(
         await stage.judge("store: cut, swallowed, delayed, dripping")
 
 
+@slow
 async def test_between_browser_and_process_tabs_come_back_to_the_truth(stage: Stage) -> None:
     one, other = await stage.start("daphne", "uvicorn")
     async with proxy(one.port) as bad, proxy(other.port) as good:
@@ -97,7 +100,7 @@ async def test_between_browser_and_process_tabs_come_back_to_the_truth(stage: St
         crowd.add(logins[:30], homes=[(0, 1), (0,), (1,)], probe=PROBE)
         crowd.add(logins[30:], homes=[(0, 1), (0,), (1,)], probe=PROBE, is_active=True)
         await crowd.arrive()
-        await crowd.sit(spread=8)
+        await crowd.sit(spread=6)
         await crowd.until_near()
         with crowd.outage(UNTIL_PROBED, port=bad.port):
             await through(bad, cut, delay, drip, swallow)

@@ -10,8 +10,8 @@ from tests.faults.crowd import until
 from tests.faults.stage import Stage
 from tests.redis_server import redis_server
 
-WHEN = 10.0
-WARN = 5.0
+WHEN = 7.0
+WARN = 4.0
 FOR_NOW = 9000.0
 
 
