@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import httpx
 
-PAUSE = 0.2
+PAUSE = 0.03
 UNAVAILABLE = 503
 
 
