@@ -46,6 +46,14 @@ def find_faketime() -> Path | None:
     return next(Path("/usr/lib").glob("**/faketime/libfaketime.so.1"), None)
 
 
+def faketime() -> dict[str, str]:
+    """Return the environment of a process whose wall clock, but not its monotonic one, can be another."""
+    library = find_faketime()
+    if library is None:
+        raise FileNotFoundError("libfaketime is not installed: run `python -m tests.system`")
+    return {"LD_PRELOAD": str(library), "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
 def has_programs(*names: str) -> Callable[[], bool]:
     return lambda: all(map(find_program, names))
 

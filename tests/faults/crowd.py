@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.faults.tab import EXTEND, LongTab
 from tests.faults.visits import Visitor, Visits
-from tests.faults.waits import Waits
+from tests.faults.waits import PERIOD, Waits
 
 logger = logging.getLogger(__name__)
 
@@ -156,8 +156,8 @@ class Crowd:
         logger.info("the first is nearly due")
 
     async def until_over(self, patience: float) -> None:
-        """Wait until all that sit there have heard of their end, or are ``patience`` seconds past it."""
-        last = max((person.deadline_at for person in self.idle), default=time.time())
+        """Wait until all that sit there have heard of their end, up to ``patience`` seconds past it."""
+        last = max([time.time(), *(person.deadline_at for person in self.idle)])
         await until(
             lambda: all(tab.told for person in self.idle for tab in person.tabs),
             last + patience - time.time(),
@@ -232,4 +232,4 @@ class Crowd:
     async def _watch_waits(self) -> None:
         while True:
             self.waits.sample()
-            await asyncio.sleep(2 * TICK)
+            await asyncio.sleep(PERIOD)

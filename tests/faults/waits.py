@@ -4,41 +4,56 @@ Linux counts for each thread the time that it was ready to run and waited for a 
 (``/proc/PID/task/TID/schedstat``, the second number, in nanoseconds).
 """
 
-import os
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
+
+PERIOD = 0.1
+"""Seconds between two samples, if the event loop that takes them is on time."""
+
+Sample = dict[int, dict[str, float]]
 
 
 class Waits:
-    """Samples the processes that ``pids`` gives, and this one."""
+    """Samples the processes that ``pids`` gives, and how late the event loop is that takes the samples."""
 
     def __init__(self, pids: Callable[[], Iterable[int]]) -> None:
         self._pids = pids
         self._times: list[float] = []
-        self._samples: list[dict[int, float]] = []
+        self._samples: list[Sample] = []
 
     def sample(self) -> None:
-        pids = [os.getpid(), *self._pids()]
-        self._samples.append({pid: waited(pid) for pid in pids})
+        self._samples.append({pid: waited(pid) for pid in self._pids()})
         self._times.append(time.time())
 
     def between(self, start: float, end: float) -> float:
-        """Return the seconds that this process waited in that time, and the server that waited longest."""
-        first = self._samples[max(0, bisect_right(self._times, start) - 1)]
-        last = self._samples[min(len(self._samples) - 1, bisect_left(self._times, end))]
-        own = os.getpid()
-        grown = {pid: last[pid] - first[pid] for pid in first.keys() & last.keys()}
-        return grown.pop(own) + max(grown.values(), default=0.0)
+        """Return the seconds that the server waited which waited longest, and by which the loop was late."""
+        first = max(0, bisect_right(self._times, start) - 1)
+        last = min(len(self._times) - 1, bisect_left(self._times, end))
+        late = sum(
+            max(0.0, after - before - PERIOD)
+            for before, after in pairwise(self._times[first : last + 1])
+        )
+        return late + _longest(self._samples[first], self._samples[last])
 
 
-def waited(pid: int) -> float:
-    """Return the seconds that the threads of a process have waited since they began."""
-    seconds = 0.0
+def _longest(first: Sample, last: Sample) -> float:
+    # A thread that ended meanwhile takes what it waited along.
+    grown = (
+        sum(seconds - first[pid].get(thread, 0.0) for thread, seconds in last[pid].items())
+        for pid in first.keys() & last.keys()
+    )
+    return max(grown, default=0.0)
+
+
+def waited(pid: int) -> dict[str, float]:
+    """Return the seconds that each thread of a process has waited since it began."""
+    seconds = {}
     for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
         try:
-            seconds += int(file.read_text().split()[1]) / 1e9
+            seconds[file.parent.name] = int(file.read_text().split()[1]) / 1e9
         except OSError:
             continue  # it has just ended
     return seconds

@@ -11,7 +11,7 @@ PAGE = 500
 
 
 class Command(BaseCommand):
-    help = "Gives all sessions with a certain idle timeout another one, so that they are due at one instant."
+    help = "Makes all sessions with a certain idle timeout due at one instant, and prints it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("seconds", type=float, help="from now")
@@ -31,3 +31,4 @@ class Command(BaseCommand):
                         policy = Policy(now + seconds - record.last_activity_at, warn)
                         store.set_policy(record.sid, policy)
         bus.nudge(sids)
+        self.stdout.write(str(now + seconds))
