@@ -30,6 +30,11 @@ async def restart(server: RedisServer) -> None:
     await asyncio.to_thread(server.start)
 
 
+async def empty(server: RedisServer) -> None:
+    """The same, where it was started to keep nothing."""
+    await restart(server)
+
+
 async def flush_all(server: RedisServer) -> None:
     await ask(server, "FLUSHALL")
 
