@@ -9,7 +9,8 @@ from typing import Any
 
 import redis
 
-from tests.redis_server import START_TIMEOUT, RedisServer, free_port, redis_server
+from tests.redis_server import START_TIMEOUT, RedisServer, redis_server
+from tests.servers import free_port
 
 SERVICE = "mymaster"
 SLOTS = 16_384

@@ -13,13 +13,9 @@ from typing import Any
 import redis
 
 from tests.databases import program
+from tests.servers import free_port
 
 START_TIMEOUT = 30
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 class RedisServer:

@@ -15,9 +15,9 @@ from typing import Any
 from tests.databases import Databases
 from tests.faults import verdict
 from tests.faults.crowd import Crowd, until
-from tests.faults.site import ends
 from tests.faults.verdict import Verdict
 from tests.faults.waits import Waits
+from tests.project import ends
 from tests.servers import ROOT, Server, server_environment
 
 logger = logging.getLogger(__name__)

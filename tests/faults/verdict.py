@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from tests.faults.crowd import Crowd, Person
-from tests.faults.site.ends import End
+from tests.project.ends import End
 from tests.servers import Server
 
 LATE = 1.0

@@ -97,8 +97,7 @@ async def test_promises_are_kept(topology: Topology) -> None:
     )
     # The processes may still have had something to say when they stopped.
     topology.close()
-    reasons = [end.split()[1] for end in topology.ends()]
-    assert sorted(reasons) == ["idle", "logout"]
+    assert sorted(end.reason for end in topology.ends()) == ["idle", "logout"]
 
 
 async def deadlines_are_the_same_everywhere(browsers: list[Browser], bound: float) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import httpx
 
+from tests.project import ends
+from tests.project.ends import End
 from tests.servers import ROOT, START_TIMEOUT, Browser, free_port, server_environment, wait_for
 
 from . import page
@@ -81,11 +83,9 @@ class Topology:
         self._running.callback(browser.http.close)
         return browser
 
-    def ends(self) -> list[str]:
-        """What the processes together signalled as ended: a sid and a reason each."""
-        file = self.scratch / "ends"
-        lines = file.read_text().splitlines() if file.exists() else []
-        return [line.partition(" ")[2] for line in lines]
+    def ends(self) -> list[End]:
+        """What the processes together signalled as ended."""
+        return ends.read(self.scratch)
 
     def close(self) -> None:
         self._running.close()

@@ -1,4 +1,4 @@
-"""Each ``session_ended`` of all processes, a line of JSON in one file."""
+"""Each ``session_ended`` of all server processes, a line of JSON in one file: tests count them."""
 
 import json
 import os
@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from django.conf import settings
-
-from tests.faults.site import death
 
 NAME = "ends.jsonl"
 
@@ -22,13 +20,11 @@ class End(NamedTuple):
 
 
 def write(sid: str, reason: str, at: float, **kwargs: Any) -> None:
-    death.maybe("nudged")
     line = json.dumps(End(os.getpid(), sid, reason, at, time.time())) + "\n"
     # One write to a file that is opened to append: lines of two processes do not mix.
     file = os.open(settings.SCRATCH / NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.write(file, line.encode())
     os.close(file)
-    death.maybe("signalled")
 
 
 def read(scratch: Path) -> list[End]:
