@@ -20,7 +20,7 @@ logger = get_logger(__name__)
 
 
 class Relay(Protocol):
-    """What can carry a nudge to other processes without blocking: a hub, on its own event loop."""
+    """What can carry a nudge to other processes without blocking: a link, on its own event loop."""
 
     def relay(self, sids: list[str]) -> None:
         """Send the nudge on; callable from any thread. Raises RuntimeError if its loop is closed."""
@@ -54,7 +54,7 @@ def remove_relay(relay: Relay) -> None:
 def nudge(sids: Iterable[str]) -> None:
     """Nudge this process, and the others; callable from any thread. Never raises.
 
-    Where a hub can carry it, this does not wait. Else see ``Courier.carry``: some 2 seconds at most.
+    Where a link can carry it, this does not wait. Else see ``Courier.carry``: some 2 seconds at most.
     """
     wanted = list(sids)
     metrics.nudges["sent"].inc(len(wanted))

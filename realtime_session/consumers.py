@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from . import drain, metrics, presenter, protocol
 from .handshake import Handshake
-from .hub import Hub, TooManyTabsError
+from .hub import Hub
 from .local_session import expired, unavailable
 from .logs import get_logger
 from .policy import EndReason
@@ -28,6 +28,7 @@ from .protocol import (
 from .store_calls import Found
 from .stores import StoreUnavailable
 from .tab import Send, Tab
+from .watch import TooManyTabsError
 
 logger = get_logger(__name__)
 
@@ -106,7 +107,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
         await self._to_client({"type": "websocket.accept", "subprotocol": subprotocol})
 
     async def _sign_in(self, session_key: str) -> None:
-        with self.hub.arriving(self.tab):
+        with self.hub.watch.arriving(self.tab):
             await self._find_and_join(session_key)
 
     async def _find_and_join(self, session_key: str) -> None:
@@ -145,7 +146,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
 
     def _join(self, found: Found) -> None:
         try:
-            self.hub.join(self.tab, found)
+            self.hub.watch.join(self.tab, found)
         except TooManyTabsError:
             self.tab.close(CloseCode.TOO_MUCH)
         else:
@@ -174,7 +175,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
 
     async def _act(self, message: ClientMessage) -> None:
         if isinstance(message, Activity):
-            self.hub.activity(self.tab)
+            self.hub.watch.activity(self.tab)
             return
         id = getattr(message, "id", UNSET)
         try:

@@ -215,9 +215,9 @@ async def test_a_thousand_activities_are_a_few_writes(client: Client) -> None:
             return await original(*arguments)
 
         only.store._store.atouch = counting
-        session = only._sessions[sid]
+        session = only.watch._sessions[sid]
         for _ in range(1000):
-            only.activity(session.tabs[0])
+            only.watch.activity(session.tabs[0])
         await asyncio.sleep(2 * ACTIVITY_TICK)
         only.store._store.atouch = original
     assert len(writes) == 1

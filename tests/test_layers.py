@@ -35,6 +35,7 @@ LAYERS = [
     {"logins", "sweeper", "restoration"},
     {"store_calls"},
     {"revalidator", "presence"},
+    {"watch"},
     {"hub"},
     {
         "consumers",
