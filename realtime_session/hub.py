@@ -41,7 +41,7 @@ class Hub:
         self._revalidator = Revalidator(self.identities, self.store, self.watch.records)
         # Stopped in the other order: the link last, to send the nudges of what is written then.
         self._parts = (
-            Link(self.watch.want_looks, self.watch.doubt_all),
+            Link(bus.tell_this_process, self.watch.doubt_all),
             self.identities,
             self.store,
             self.watch.presence,

@@ -210,11 +210,14 @@ class StoreCalls:
         found = {}
         for sid, record in (await self._restoration.restored(now, known, after)).items():
             found[sid] = Found(record, now)
+            if record.ended_at is not None:
+                continue
             self._listener.touched(found[sid])
             if monitor.ended_warning(before[sid], record, now):
                 bus.nudge([sid])
         for sid in ages.keys() - before.keys():
             self.want_look(sid)
+        await self._tell([each for each in found.values() if each.record.ended_at is not None])
         return found
 
     async def _end(self, batch: dict[str, EndReason]) -> dict[str, None]:
@@ -251,7 +254,7 @@ class StoreCalls:
             for each in some:
                 self._restoration.ended(each.record)
                 self._listener.looked(each)
-            if nudging:
-                # Before anything is really sent: by then nobody in this process remembers a live session.
-                bus.nudge([each.record.sid for each in some])
+            # Before anything is really sent: by then nobody in this process remembers a live session.
+            sids = [each.record.sid for each in some]
+            bus.nudge(sids) if nudging else bus.tell_this_process(sids)
             await asyncio.sleep(0)

@@ -169,3 +169,20 @@ async def test_the_async_api_serves_an_async_view_on_a_real_server(
         }
         for each in (tab, other):
             assert (await hear(each))["reason"] == "revoked"
+
+
+@pytest.mark.parametrize("message", ["sync", "activity", "extend"])
+async def test_no_request_is_served_once_a_tab_hears_of_an_end_in_another_process(
+    anna: AbstractUser, sign_in: Callable[[AbstractUser], Client], settings: Any, message: str
+) -> None:
+    # Its sessions cannot be deleted: what was looked at is all that keeps a request out.
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    client = await sync_to_async(sign_in)(anna)
+    sid = await asid_of(client)
+    async with tab(client) as socket:
+        assert (await sync_to_async(client.get)("/whoami/")).json()["user"] == "anna"
+        await get_store().aend(sid, EndReason.LOGOUT)
+        await socket.say(message)
+        assert (await socket.hear("expired"))["reason"] == "logout"
+        answer = await sync_to_async(client.get)("/whoami/")
+        assert answer.json() == {"user": "", "ended": "logout"}

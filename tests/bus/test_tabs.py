@@ -6,10 +6,13 @@ import time
 
 import pytest
 
+from realtime_session.looks import looks
 from realtime_session.policy import EndReason
 from realtime_session.stores import get_store
 from tests.ages import aage, asid_of
 from tests.sockets import tab
+
+from .conftest import PATIENCE, send_from_elsewhere
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -72,3 +75,22 @@ async def test_end_whose_nudge_was_lost_is_heard_after_the_outage(
             redis.start()
         assert (await socket.hear("expired"))["reason"] == "revoked"
         assert await socket.hear_close() == 4001
+
+
+async def test_nudge_from_another_process_drops_what_requests_remember(
+    client, backend, redis, monkeypatch
+):
+    # So that time alone drops nothing.
+    monkeypatch.setattr(looks, "_clock", lambda: 0.0)
+    sid = await asid_of(client)
+    async with tab(client) as socket:
+        await state_of(socket)
+        # The link has looked at everything as it joined.
+        await asyncio.sleep(1)
+        now, records = await get_store().aget([sid])
+        looks.remember("cookie", records[sid], now, counted=True)
+        await asyncio.to_thread(send_from_elsewhere, backend, redis, [sid])
+        give_up_at = time.monotonic() + PATIENCE
+        while looks.recall("cookie") is not None:
+            assert time.monotonic() < give_up_at
+            await asyncio.sleep(0.02)
