@@ -115,7 +115,7 @@ EVENTS = {
     "deleted_one_by_one": "The session engine could not delete many Django sessions at once.",
     "django_session_not_deleted": "The session engine failed. The session has ended; a sweep tries again.",
     "ended_again": "The store had lost an end, as after a failover. It counts again; no signal is sent.",
-    "failing": "A background task failed and is tried again, as the bus while its channel layer is away.",
+    "failing": "A background task failed and is tried again. `realtime-session-bus` is the channel layer's.",
     "login_without_store": "Somebody logged in while the store was down, with `ON_STORE_ERROR` as `allow`.",
     "logout_without_store": "Somebody logged out while the store was down. Their record ends when it is due.",
     "lost_tab": "A tab went while it was being told something.",

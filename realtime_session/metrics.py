@@ -84,7 +84,7 @@ _connects = _metric(
 )  # fmt: skip
 _closes = _metric(
     "Counter", "closes_total",
-    "Served sockets that went: closed by us with a code, or `peer` where the browser or server did it.",
+    "Served sockets that went: closed by this app with a code, or `peer` where the browser or server did it.",
     "code",
 )  # fmt: skip
 _store_seconds = _metric(

@@ -15,9 +15,13 @@ from .tab import Tab
 from .threads import DatabaseThreads
 
 LOOK_IN_WARNING = 1.0
+"""Seconds between two looks during a warning, by which a nudge that was lost is made good."""
 NEAR_WARNING = 1.0
+"""Seconds before a warning from which activity is written at once."""
 LOOK_AGAIN = 0.25
+"""Seconds after which an end that did not come about is tried again."""
 CLOCK_GRAIN = 0.001
+"""Seconds by which a look is later than its instant, so that this has passed for sure."""
 
 
 class TooManyTabsError(Exception):
