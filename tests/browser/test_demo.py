@@ -9,6 +9,8 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.demo import demo
 
+from .user import sign_in_to_demo
+
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
@@ -26,11 +28,7 @@ async def page(browser: Browser, address: str) -> AsyncIterator[Page]:
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(error.message))
-        await page.goto("/login/")
-        await page.get_by_label("Username").fill("admin")
-        await page.get_by_label("Password").fill("admin")
-        await page.get_by_role("button", name="Sign in").click()
-        await page.wait_for_url("/")
+        await sign_in_to_demo(page, "admin")
         yield page
         assert complaints == []
 

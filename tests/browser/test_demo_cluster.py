@@ -11,6 +11,8 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.demo import cluster
 
+from .user import sign_in_to_demo
+
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PATIENCE = 30_000
@@ -28,11 +30,7 @@ async def visitor(browser: Browser, address: str) -> AsyncIterator[BrowserContex
     async with await browser.new_context(base_url=address) as context:
         context.set_default_timeout(PATIENCE)
         page = await context.new_page()
-        await page.goto("/login/")
-        await page.get_by_label("Username").fill("demo")
-        await page.get_by_label("Password").fill("demo")
-        await page.get_by_role("button", name="Sign in").click()
-        await page.wait_for_url("/")
+        await sign_in_to_demo(page, "demo")
         yield context
 
 

@@ -106,3 +106,12 @@ class User:
         await page.goto(path)
         await tab.is_connected()
         return tab
+
+
+async def sign_in_to_demo(page: Page, name: str) -> None:
+    """The demo's accounts have their names for passwords."""
+    await page.goto("/login/")
+    await page.get_by_label("Username").fill(name)
+    await page.get_by_label("Password").fill(name)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.wait_for_url("/")
