@@ -48,7 +48,11 @@ def look(sid: str) -> tuple[float, Record | None]:
 def _reopened(sid: str) -> Record | None:
     """Tell a store that came back empty what is known of a session that has tabs in this process."""
     known = next((record for knows in tuple(_knowing) if (record := knows(sid))), None)
-    return None if known is None else get_store().open(known)
+    if known is None:
+        return None
+    # Another process may know more, and have told it just now.
+    opened = get_store().open(known, only_missing=True)
+    return opened or get_store().get([sid])[1].get(sid)
 
 
 def has_ended(sid: str) -> bool:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 from .logs import get_logger, short
-from .policy import Record, touched
+from .policy import Record
 from .settling import settle
 from .stores import BaseStore
 from .stores.base import Records
@@ -72,14 +72,20 @@ class Restoration:
         ``known`` is from before the store was asked. Its ``found`` is what it answered at its ``now``.
         """
         missing = known.keys() - found.keys()
-        rewound = {sid for sid in known.keys() & found.keys() if _is_older(found[sid], known[sid])}
-        if not missing and not rewound:
+        if not missing and not _rewound(found, known):
             return found
         self._lost()
+        opened = [await self._store.aopen(known[sid], only_missing=True) for sid in missing]
+        found = {**found, **{record.sid: record for record in opened if record}}
+        if others := known.keys() - found.keys():
+            # Another process has told it meanwhile, and may know more, or less.
+            now, told = await self._store.aget(others)
+            found |= told
+        rewound = _rewound(found, known)
         restored = await self._touch_again(now, known, {sid: found[sid] for sid in rewound})
-        for sid in missing | {s for s in rewound if _is_older(restored[s], known[s])}:
-            opened = await self._store.aopen(known[sid])
-            restored |= {sid: opened} if opened else {}
+        for sid in _rewound(restored, known):
+            again = await self._store.aopen(known[sid])
+            restored |= {sid: again} if again else {}
         logger.warning(
             "The store had lost %d sessions and later activity in %d; told it again.",
             len(missing),
@@ -93,11 +99,8 @@ class Restoration:
             return {}
         ages = {sid: max(0.0, now - known[sid].last_activity_at) for sid in rewound}
         # It counted then, so it counts now, though by what the store has left there may have been a warning.
-        now, before = await self._store.atouch(ages, True)
-        return {
-            **rewound,
-            **{s: touched(r, now - ages[s], extend=True) for s, r in before.items()},
-        }
+        await self._store.atouch(ages, True)
+        return rewound | (await self._store.aget(rewound))[1]
 
     async def end_again(self, batch: Mapping[str, None]) -> dict[str, None]:
         """End those of these ended sessions that are live again. Their signal has been sent."""
@@ -120,6 +123,10 @@ class Restoration:
     def _ended_as(self, sid: str) -> Record | None:
         _, record = self._ends.get(sid, (0.0, None))
         return record
+
+
+def _rewound(found: Records, known: Records) -> set[str]:
+    return {sid for sid in known.keys() & found.keys() if _is_older(found[sid], known[sid])}
 
 
 def _is_older(found: Record, known: Record) -> bool:

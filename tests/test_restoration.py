@@ -168,6 +168,36 @@ async def test_activity_of_another_process_is_not_undone(
         assert kept(store, sid).last_activity_at == later.last_activity_at
 
 
+@pytest.mark.parametrize("more", [-60, 60], ids=["less", "more"])
+async def test_what_another_process_tells_at_the_same_time_is_not_undone(more: float) -> None:
+    store, threads = MemoryStore(), DatabaseThreads(1, "realtime-session-test")
+    known = Record("sid", "1", time.time() - 500, time.time() - 100)
+    told = replace(known, last_activity_at=known.last_activity_at + more)
+    restoration = Restoration(store, threads, time.monotonic, lambda: None)
+    # It was missing when it was asked for, and the other process was faster.
+    store.open(told)
+    found = await restoration.restored(time.time(), {"sid": known}, {})
+    later = max(known.last_activity_at, told.last_activity_at)
+    assert found["sid"].last_activity_at == pytest.approx(later, abs=0.1)
+    assert kept(store, "sid") == found["sid"]
+
+
+def test_a_request_does_not_undo_what_another_process_has_told(
+    store: ForgetfulStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Record("sid", "1", time.time() - 500, time.time() - 100)
+    told = replace(known, last_activity_at=time.time())
+
+    def knows(sid: str) -> Record:
+        # The other process is faster.
+        store.open(told)
+        return known
+
+    monkeypatch.setattr(monitor, "_knowing", [knows])
+    assert monitor.look("sid")[1] == told
+    assert kept(store, "sid") == told
+
+
 async def test_a_login_anew_is_no_loss(client: Client, store: ForgetfulStore) -> None:
     sid = await asid_of(client)
     async with tab(client) as socket, hears_no_end(socket):

@@ -48,12 +48,14 @@ class BaseStore(ABC):
         return 0
 
     @abstractmethod
-    def open(self, record: Record, as_of: float | None = None) -> Record | None:
+    def open(
+        self, record: Record, as_of: float | None = None, only_missing: bool = False
+    ) -> Record | None:
         """Begin monitoring ``record``, or restart it where its sid is known; return it as stored.
 
         The record's instants are shifted so that ``as_of`` becomes the store's now (None: they are
         the store's already). Returns None, and changes nothing, where the sid has ended: an ended session
-        is never revived.
+        is never revived. So it does with ``only_missing`` where the sid is known at all.
         """
 
     @abstractmethod
@@ -170,9 +172,11 @@ class BaseStore(ABC):
     async def astop(self) -> None:  # noqa: B027  # optional
         """That event loop is done with the store: called as often as ``start``."""
 
-    async def aopen(self, record: Record, as_of: float | None = None) -> Record | None:
+    async def aopen(
+        self, record: Record, as_of: float | None = None, only_missing: bool = False
+    ) -> Record | None:
         """See ``open``."""
-        return await self._run(self.open, record, as_of)
+        return await self._run(self.open, record, as_of, only_missing)
 
     async def aget(self, sids: Iterable[str]) -> tuple[float, Records]:
         """See ``get``."""

@@ -23,10 +23,12 @@ class MemoryStore(BaseStore):
         self._leases: dict[str, dict[str, float]] = {}
         self._lock = threading.Lock()
 
-    def open(self, record: Record, as_of: float | None = None) -> Record | None:
+    def open(
+        self, record: Record, as_of: float | None = None, only_missing: bool = False
+    ) -> Record | None:
         with self._lock:
             known = self._records.get(record.sid)
-            if known is not None and known.ended_at is not None:
+            if known is not None and (only_missing or known.ended_at is not None):
                 return None
             opened = record if as_of is None else record.shifted(self._clock() - as_of)
             self._records[record.sid] = opened

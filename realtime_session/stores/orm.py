@@ -46,18 +46,20 @@ class ORMStore(BaseStore):
         self._thread: DatabaseThreads | None = None
 
     @operation
-    def open(self, record: Record, as_of: float | None = None) -> Record | None:
+    def open(
+        self, record: Record, as_of: float | None = None, only_missing: bool = False
+    ) -> Record | None:
         opened = fitted(record if as_of is None else record.shifted(self._now() - as_of))
         columns = to_columns(opened)
         live = self._rows().filter(sid=record.sid, ended_at=None)
-        if live.update(**columns):
+        if not only_missing and live.update(**columns):
             return opened
         try:
             with transaction.atomic(using=self.alias):
                 self._rows().create(**columns)
         except IntegrityError:
             # Somebody opened it meanwhile, or it has ended.
-            return opened if live.update(**columns) else None
+            return opened if not only_missing and live.update(**columns) else None
         return opened
 
     @operation

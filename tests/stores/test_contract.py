@@ -82,6 +82,18 @@ class TestOpen:
         assert store.open(record(user_id="2"), as_of=T0) is None
         assert only(store) == ended
 
+    @pytest.mark.parametrize("is_ended", [False, True])
+    def test_what_is_known_is_left_as_it_is_where_only_the_missing_is_to_be_opened(
+        self, store, clock, is_ended
+    ):
+        assert store.open(record(), only_missing=True) == record()
+        if is_ended:
+            store.end(sid(), EndReason.LOGOUT)
+        known = only(store)
+        clock.advance(5)
+        assert store.open(record(user_id="2"), as_of=T0, only_missing=True) is None
+        assert only(store) == known
+
     def test_other_sessions_are_left_alone(self, store):
         store.open(record(1))
         store.open(record(2, user_id="2"))

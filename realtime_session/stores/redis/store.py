@@ -73,10 +73,12 @@ class RedisStore(BaseStore):
         return self._clients.epoch.number
 
     @planned
-    def open(self, record: Record, as_of: float | None = None) -> Plan[Record | None]:
+    def open(
+        self, record: Record, as_of: float | None = None, only_missing: bool = False
+    ) -> Plan[Record | None]:
         asked = [[record.sid]]
         args: list[str | bytes] = [self._data.now(), record.sid, to_text(as_of)]
-        args.append(to_value(fitted(record)))
+        args += ["1" if only_missing else "", to_value(fitted(record))]
         answers = yield [self._data.call(_OPEN, asked[0], "sids", "due", "users", args=args)]
         return merged(asked, answers)[1].get(record.sid)
 

@@ -1,9 +1,9 @@
--- KEYS: sids, due, users, session. ARGV: now, sid, as_of or '', the value.
--- Answers now, and the value as stored, or nothing where the session has ended.
-local now, sid, as_of, given = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[4]
+-- KEYS: sids, due, users, session. ARGV: now, sid, as_of or '', only if missing, the value.
+-- Answers now, and the value as stored, or nothing where the session has ended or is not to be restarted.
+local now, sid, as_of, given = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[5]
 local sids, due, users, session = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local known = redis.call('GET', session)
-if known and is_ended(numbers(known)) then
+if known and (ARGV[4] == '1' or is_ended(numbers(known))) then
   return {text(now), {false}}
 end
 if known then
