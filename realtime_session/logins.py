@@ -1,7 +1,7 @@
 """How a session comes to be monitored: at a login, or at the first request of one logged in before."""
 
 import secrets
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.http import HttpRequest
@@ -19,21 +19,35 @@ SID_LENGTH = 32
 """Hexadecimal digits: 128 bits, which nobody can guess (OWASP asks for 64)."""
 
 
-def adopt(request: HttpRequest) -> Record:
+class Adopted(NamedTuple):
+    """A session's sid, and whether it is monitored from now on; else it was already, and may have ended."""
+
+    sid: str
+    is_new: bool
+
+
+def adopt(request: HttpRequest) -> Adopted:
     """Monitor a session from before the app was installed, from its first request on.
 
     Two first requests at once make one record, since both derive the same sid from the session's key; else
     the one that loses its sid to the other's save would end later, and take the Django session with it.
+    A cookie from before that is presented again restarts and revives nothing, for the same reason.
     """
     key = request.session.session_key
     if key is None:
         # Logged in by hand just now, and never saved: there is no other request, and nothing to derive from.
-        return begin(request)
+        return Adopted(begin(request).sid, is_new=True)
     digest = salted_hmac("realtime_session.sid", key, algorithm="sha256").hexdigest()
-    return begin(request, digest[:SID_LENGTH])
+    sid = digest[:SID_LENGTH]
+    record = get_store().open(_draft(request, sid), as_of=0.0, only_missing=True)
+    request.session[engine.SID_KEY] = sid
+    if record is not None:
+        started = record
+        get_store().on_commit(lambda: _tell(started))
+    return Adopted(sid, is_new=record is not None)
 
 
-def begin(request: HttpRequest, sid: str | None = None) -> Record:
+def begin(request: HttpRequest) -> Record:
     """Monitor the request's logged-in session from now on, or anew after another full login in it.
 
     Puts the sid into the Django session, which the caller's response is to save.
@@ -42,7 +56,7 @@ def begin(request: HttpRequest, sid: str | None = None) -> Record:
     if session.session_key is None:
         # After a flush, as when somebody logs in over another user's session.
         session.cycle_key()
-    draft = _draft(request, session.get(engine.SID_KEY) or sid or _new_sid())
+    draft = _draft(request, session.get(engine.SID_KEY) or _new_sid())
     record = get_store().open(draft, as_of=0.0)
     while record is None:
         # That sid has ended: what has ended stays so, and the new login gets an id of its own.

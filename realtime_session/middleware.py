@@ -111,7 +111,7 @@ class Visit:
             if sid is not None:
                 self._admit(sid)
             elif engine.is_logged_in(session) and self.request.user.is_authenticated:
-                self.sid = logins.adopt(self.request).sid
+                self._adopt()
             else:
                 self._explain_absence()
         except StoreUnavailable as error:
@@ -144,6 +144,14 @@ class Visit:
         """Have the browser store nothing of a session, where that is wanted and the view decided nothing."""
         if self.sid is not None and conf.current().no_store:
             response.headers.setdefault("Cache-Control", "no-store")
+
+    def _adopt(self) -> None:
+        """Begin to monitor a session that was logged in before."""
+        sid, is_new = logins.adopt(self.request)
+        if is_new:
+            self.sid = sid
+        else:
+            self._admit(sid)
 
     def _admit(self, sid: str) -> None:
         counts = not is_passive(self.request)

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.contrib.auth import SESSION_KEY
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedSession
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.http import HttpRequest
@@ -44,9 +45,34 @@ def test_an_adopted_sid_tells_nothing_of_the_key(client: Client, anna: AbstractU
     key = session_cookie(client)
     session = SessionStore(key)
     session.pop(SID_KEY)
-    record = logins.adopt(request_with(session, anna))
-    assert len(record.sid) == 32
-    assert key[:6] not in record.sid
+    adopted = logins.adopt(request_with(session, anna))
+    assert len(adopted.sid) == 32
+    assert key[:6] not in adopted.sid
+
+
+@pytest.mark.parametrize("is_ended", [True, False], ids=["ended", "overdue"])
+def test_a_cookie_from_before_is_nobodys_once_its_session_has_ended(
+    anna: AbstractUser, settings: Any, is_ended: bool
+) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    before = SignedSession()
+    before[SESSION_KEY] = str(anna.pk)
+    before[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+    before[HASH_SESSION_KEY] = anna.get_session_auth_hash()
+    before.save()
+
+    def browser() -> Client:
+        client = Client()
+        client.cookies[settings.SESSION_COOKIE_NAME] = before.session_key
+        return client
+
+    client, copy = browser(), browser()
+    assert client.get("/whoami/").json()["user"] == "anna"
+    if is_ended:
+        client.post("/logout/")
+    else:
+        age(client, 900)
+    assert copy.get("/whoami/").json()["user"] == ""
 
 
 def test_sessions_without_a_key_share_no_sid(anna: AbstractUser, ben: AbstractUser) -> None:
