@@ -31,18 +31,18 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[str]).decode
 
 
-def _positions(names: list[str]) -> str:
-    numbers = range(1, len(names) + 1)
-    return f"local {', '.join(names).upper()} = {', '.join(map(str, numbers))}"
+def _positions(names: list[str]) -> dict[str, str]:
+    return {name.upper(): str(position) for position, name in enumerate(names, 1)}
 
 
-LUA_NAMES = f"""
-local NUMBERS, COUNT, SIZE = '>{"d" * len(NUMBERS)}', {len(NUMBERS)}, {_NUMBERS.size}
-{_positions(NUMBERS)}
-{_positions(TEXTS)}
-local INSTANTS = {{{", ".join(INSTANTS).upper()}}}
-"""
-"""What the scripts call the parts of a record."""
+LUA_NAMES = _positions(NUMBERS) | _positions(TEXTS)
+"""What the scripts call the parts of a record, and what stands for it in what is sent."""
+LUA_NAMES |= {
+    "NUMBERS": f"'>{'d' * len(NUMBERS)}'",
+    "COUNT": str(len(NUMBERS)),
+    "SIZE": str(_NUMBERS.size),
+    "INSTANTS": f"{{{', '.join(LUA_NAMES[name.upper()] for name in INSTANTS)}}}",
+}
 
 
 def to_text(number: float | None) -> str:

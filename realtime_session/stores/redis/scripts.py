@@ -1,6 +1,12 @@
-"""The Redis store's Lua scripts: called by their digest, and by their text where the server forgot them."""
+"""The Redis store's Lua scripts: called by their digest, and by their text where the server forgot them.
+
+What is sent of a script is itself, before it the functions of ``lua/policy.lua`` that it calls, and numbers
+for the names of a record's parts: each call makes anew whatever stands there, which a write of activity
+would pay more for than for its decision.
+"""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +16,16 @@ from .records import LUA_NAMES
 Command = tuple[str | bytes | int, ...]
 
 _FOLDER = Path(__file__).with_name("lua")
-_POLICY = (_FOLDER / "policy.lua").read_text(encoding="utf-8")
+_FUNCTION = re.compile(r"^local function (\w+)\(.*?^end$", re.MULTILINE | re.DOTALL)
+_NAME = re.compile(r"\b[A-Z_]+\b")
+
+
+def _read(name: str) -> str:
+    return (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
+
+
+# Each calls only those above it.
+_FUNCTIONS = [(found[1], found[0]) for found in _FUNCTION.finditer(_read("policy"))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +40,7 @@ class Script:
     """A file of the folder ``lua``."""
 
     def __init__(self, name: str) -> None:
-        own = (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
-        self._text = LUA_NAMES + _POLICY + own
+        self._text = _complete(_read(name))
         self._digest = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
     def call(self, keys: Iterable[str], *args: str | bytes) -> Call:
@@ -34,3 +48,10 @@ class Script:
         all_keys = list(keys)
         rest: Command = (len(all_keys), *all_keys, *args)
         return Call(("EVALSHA", self._digest, *rest), ("EVAL", self._text, *rest))
+
+
+def _complete(text: str) -> str:
+    for name, function in reversed(_FUNCTIONS):
+        if re.search(rf"\b{name}\(", text):
+            text = f"{function}\n{text}"
+    return _NAME.sub(lambda found: LUA_NAMES.get(found[0], found[0]), text)

@@ -2,7 +2,8 @@
 -- the tests in tests/stores hold them to.
 --
 -- A record is the list of its numbers; infinity stands for None. The names of their positions and of those of
--- its texts (LAST_ACTIVITY_AT, USER_ID, …) come from records.py. This stands before every other script.
+-- its texts (LAST_ACTIVITY_AT, USER_ID, …) come from records.py. Each other script has before it the functions
+-- that it calls, for which scripts.py reads this file: a function calls only those above it.
 
 -- 17 digits tell every double from its neighbours: tostring gives 14, and a reply would cut off the fraction.
 local function text(number)
