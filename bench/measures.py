@@ -36,7 +36,7 @@ class Load:
     server's CPU seconds for each. ``messages``: ``activity`` messages per second when many tabs send
     many at once, until each has the answer to a ``sync`` sent after them. ``message_cpu``: the
     server's CPU seconds for each message at a steady rate. ``storm``: seconds until all tabs of as many
-    sessions have heard what another process tells them.
+    sessions have heard what another process tells them; ``storm_cpu``: the server's CPU seconds for each.
     """
 
     tab_memory: list[float] = field(default_factory=list)
@@ -45,6 +45,7 @@ class Load:
     messages: list[float] = field(default_factory=list)
     message_cpu: list[float] = field(default_factory=list)
     storm: list[float] = field(default_factory=list)
+    storm_cpu: list[float] = field(default_factory=list)
 
 
 class Site:
@@ -84,7 +85,7 @@ class Site:
             for tab in tabs:
                 tab.send(ACTIVITY)
             await asyncio.sleep(0)
-        await _answered(tabs)
+        await answered(tabs)
         self.load.messages.append(len(tabs) * BURST / (time.perf_counter() - began))
 
     async def pace(self, turn: int) -> None:
@@ -95,7 +96,7 @@ class Site:
             await asyncio.sleep(began + index / PACED_RATE - time.perf_counter())
             self._tabs[(turn * count + index) % len(self._tabs)].send(ACTIVITY)
         await asyncio.sleep(0.5)
-        await _answered(self._tabs[-1:])
+        await answered(self._tabs[-1:])
         self.load.message_cpu.append((self._server.cpu - cpu) / count)
 
     def close(self) -> None:
@@ -142,7 +143,8 @@ async def connect(server: Server, session_keys: Sequence[str]) -> list[Tab]:
     return await asyncio.gather(*(open_tab(session_key) for session_key in session_keys))
 
 
-async def _answered(tabs: Sequence[Tab]) -> None:
+async def answered(tabs: Sequence[Tab]) -> None:
+    """Wait until all that these tabs sent has been processed."""
     for tab in tabs:
         tab.send(SYNC)
     await asyncio.gather(*(tab.next("state") for tab in tabs))

@@ -3,27 +3,33 @@
 import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
 from .measures import Lateness, Load
+from .redis_cost import TYPED, RedisCost
+from .scale import Scale
 
 README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
-LIBRARIES = ("Django", "channels", "daphne", "Twisted", "autobahn", "msgspec")
+LIBRARIES = ("Django", "channels", "daphne", "Twisted", "autobahn", "msgspec", "redis")
 P99_LATENESS = 0.250
+REDIS_PER_MESSAGE = 1e-6
+TWO_TO_ONE = 1.7
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Results:
-    """All that was measured in one run."""
+    """What was measured in one run."""
 
-    ours: Load
-    stock: Load
-    lateness: Lateness
-    queries: int
+    ours: Load = field(default_factory=Load)
+    stock: Load = field(default_factory=Load)
+    lateness: Lateness | None = None
+    queries: int | None = None
+    redis: RedisCost | None = None
+    scale: Scale | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +62,7 @@ class Figure:
 
     def cell(self, load: Load) -> str:
         """The median and, in brackets, the range."""
-        values = sorted(value * self.factor for value in self.samples(load))
-        middle, low, high = (
-            f"{v:,.{self.digits}f}" for v in (median(values), values[0], values[-1])
-        )
-        return middle if len(values) == 1 else f"{middle} ({low} to {high})"
+        return _cell(self.samples(load), self.factor, self.digits)
 
 
 FIGURES = (
@@ -70,6 +72,7 @@ FIGURES = (
     Figure("`activity` messages per second", lambda x: x.messages, 1, 0, at_least=1.5),
     Figure("server CPU per message, ms", lambda x: x.message_cpu, 1e3, 2),
     Figure("nudge storm: all tabs heard after, s", lambda x: x.storm, 1, 2, at_most=0.2),
+    Figure("server CPU per tab in the storm, ms", lambda x: x.storm_cpu, 1e3, 2),
 )
 
 
@@ -77,7 +80,7 @@ def missed(results: Results) -> list[str]:
     """Return the targets that were missed."""
     found = [
         f"{figure.name}: {ratio:.2f} of stock, target {figure.target}"
-        for figure in FIGURES
+        for figure in _figures(results)
         if not figure.is_met(ratio := figure.ratio(results))
     ]
     for name, values in _lateness(results):
@@ -85,37 +88,83 @@ def missed(results: Results) -> list[str]:
             found.append(f"{name}: p99 {_p99(values) * 1e3:.0f} ms, target < 250 ms")
     if results.queries:
         found.append(f"queries of a second request: {results.queries}, target 0")
+    if results.redis and (cost := median(results.redis.per_message)) >= REDIS_PER_MESSAGE:
+        found.append(f"Redis CPU per message: {cost * 1e6:.2f} µs, target < 1 µs")
+    if results.scale and results.scale.by_cpu < TWO_TO_ONE:
+        found.append(f"two processes by CPU: {results.scale.by_cpu:.2f}, target ≥ {TWO_TO_ONE}")
     return found
 
 
 def table(results: Results, tabs: int) -> str:
-    """Return the results as Markdown."""
-    lines = [
+    """Return the results as Markdown: the parts that were measured."""
+    parts = [_side_by_side(results, tabs), _alone(results)]
+    if results.queries is not None:
+        parts.append(
+            [f"Queries of a request within the look window: {results.queries} (target 0)."]
+        )
+    parts += [_redis(results.redis), _scale(results.scale), [f"On {_machine()}."]]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+
+def _side_by_side(results: Results, tabs: int) -> list[str]:
+    lines = []
+    for figure in _figures(results):
+        ours, stock = figure.cell(results.ours), figure.cell(results.stock)
+        ratio = f"{figure.ratio(results):.2f}"
+        lines.append(f"| {figure.name} | {ours} | {stock} | {ratio} | {figure.target} |")
+    heading = [
         f"At {tabs:,} idle tabs, one session each; medians (lowest to highest) of short turns.",
         "",
         "| | ours | stock | ours ÷ stock | target |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for figure in FIGURES:
-        ours, stock = figure.cell(results.ours), figure.cell(results.stock)
-        ratio = f"{figure.ratio(results):.2f}"
-        lines.append(f"| {figure.name} | {ours} | {stock} | {ratio} | {figure.target} |")
-    lines += [
-        "",
-        "| ours alone | p50 | p99 | highest | target |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    return [*heading, *lines] if lines else []
+
+
+def _alone(results: Results) -> list[str]:
+    lines = []
     for name, values in _lateness(results):
         p50, p99, highest = (f"{v * 1e3:.1f}" for v in (median(values), _p99(values), values[-1]))
         target = f"p99 < {P99_LATENESS * 1e3:.0f}"
         lines.append(f"| {name}, ms | {p50} | {p99} | {highest} | {target} |")
-    lines += [
-        "",
-        f"Queries of a request within the look window: {results.queries} (target 0).",
-        "",
-        f"On {_machine()}.",
+    heading = ["| ours alone | p50 | p99 | highest | target |", "| --- | --- | --- | --- | --- |"]
+    return [*heading, *lines] if lines else []
+
+
+def _redis(cost: RedisCost | None) -> list[str]:
+    if cost is None:
+        return []
+    lines = [
+        "| CPU time of Redis, µs | | target |",
+        "| --- | --- | --- |",
+        f"| for each `activity`, {TYPED} to a write | {_cell(cost.per_message, 1e6, 2)} | < 1 |",
     ]
-    return "\n".join(lines)
+    for size, samples in cost.per_session.items():
+        sessions = "session" if size == 1 else "sessions"
+        name = f"for each session, {size} {sessions} in a write"
+        lines.append(f"| {name} | {_cell(samples, 1e6, 1)} | |")
+    return lines
+
+
+def _scale(scale: Scale | None) -> list[str]:
+    if scale is None:
+        return []
+    both = scale.one, scale.two
+    rates = " | ".join(_cell(each.rate, 1, 0) for each in both)
+    cpu = " | ".join(_cell(each.servers, 1e3, 3) for each in both)
+    used = ", ".join(f"{name} {cores:.2f}" for name, cores in scale.two.used.items())
+    limit = (
+        f"What limited two processes by the clock: {os.cpu_count()} cores for everything, of which they"
+        f" kept busy: {used}; together {sum(scale.two.used.values()):.2f}."
+    )
+    return [
+        "| `activity` on one Redis | one process | two processes | times as many | target |",
+        "| --- | --- | --- | --- | --- |",
+        f"| messages per second, by the clock | {rates} | {scale.by_clock:.2f} | |",
+        f"| servers' CPU per message, ms | {cpu} | {scale.by_cpu:.2f} | ≥ {TWO_TO_ONE} |",
+        "",
+        limit,
+    ]
 
 
 def write(text: str) -> None:
@@ -125,7 +174,19 @@ def write(text: str) -> None:
     README.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
+def _figures(results: Results) -> list[Figure]:
+    return [figure for figure in FIGURES if figure.samples(results.ours)]
+
+
+def _cell(samples: Sequence[float], factor: float, digits: int) -> str:
+    values = sorted(value * factor for value in samples)
+    middle, low, high = (f"{v:,.{digits}f}" for v in (median(values), values[0], values[-1]))
+    return middle if len(values) == 1 else f"{middle} ({low} to {high})"
+
+
 def _lateness(results: Results) -> Iterator[tuple[str, list[float]]]:
+    if results.lateness is None:
+        return
     trials = len(results.lateness.ends)
     yield f"lateness of `warning` ({trials} deadlines)", results.lateness.warnings
     yield f"lateness of `expired` ({trials} deadlines)", results.lateness.ends

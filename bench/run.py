@@ -10,12 +10,16 @@ import tempfile
 import time
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import django
 from django.core.management import call_command
 
+if TYPE_CHECKING:
+    from .report import Results
+
 TIMEOUT = 240.0
+PARTS = "compare", "storm", "lateness", "queries", "redis", "scale"
 T = TypeVar("T")
 
 
@@ -30,7 +34,9 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write the table into bench/README.md")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--write", action="store_true", help="write the table into bench/README.md")
+    what.add_argument("--only", choices=PARTS, help="measure this part alone")
     parser.add_argument("--tabs", type=int, default=2000, help="idle tabs (default: %(default)s)")
     parser.add_argument("--trials", type=int, default=200, help="deadlines (default: %(default)s)")
     return parser
@@ -51,20 +57,16 @@ def _set_up(database: Path) -> None:
 
 
 def _measure(arguments: argparse.Namespace) -> int:
-    # Need the apps, which are ready only now.
-    from . import measures, report, storm
+    # Needs the apps, which are ready only now.
+    from . import report
 
     # A collection here would delay what is measured there.
     gc.disable()
     began = time.monotonic()
-    print("side by side", file=sys.stderr)
-    ours, stock = _within(measures.compare(arguments.tabs))
-    print("storm", file=sys.stderr)
-    for side, took in zip((ours, stock), _within(storm.storm(arguments.tabs)), strict=True):
-        side.storm.extend(took)
-    print("deadlines", file=sys.stderr)
-    lateness = _within(measures.lateness(1000, arguments.trials))
-    results = report.Results(ours, stock, lateness, measures.queries())
+    results = report.Results()
+    for part in [arguments.only] if arguments.only else PARTS:
+        print(part, file=sys.stderr)
+        _add(results, part, arguments)
     print(table := report.table(results, arguments.tabs))
     print(f"took {time.monotonic() - began:.0f} s", file=sys.stderr)
     if arguments.write:
@@ -73,6 +75,27 @@ def _measure(arguments: argparse.Namespace) -> int:
     for target in missed:
         print(f"missed: {target}", file=sys.stderr)
     return 1 if missed else 0
+
+
+def _add(results: "Results", part: str, arguments: argparse.Namespace) -> None:
+    from . import measures, redis_cost, scale, storm
+
+    match part:
+        case "compare":
+            results.ours, results.stock = _within(measures.compare(arguments.tabs))
+        case "storm":
+            ours, stock = _within(storm.storm(arguments.tabs))
+            for load, crowd in (results.ours, ours), (results.stock, stock):
+                load.storm.extend(crowd.took)
+                load.storm_cpu.extend(crowd.cpu)
+        case "lateness":
+            results.lateness = _within(measures.lateness(1000, arguments.trials))
+        case "queries":
+            results.queries = measures.queries()
+        case "redis":
+            results.redis = _within(redis_cost.redis_cost())
+        case "scale":
+            results.scale = _within(scale.scale())
 
 
 def _within(measurement: Coroutine[Any, Any, T]) -> T:

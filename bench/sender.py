@@ -1,12 +1,13 @@
 """The process that tells tabs of another one: ``python -m bench.sender ours|stock warning|extended``.
 
 Reads what the sessions are called, one a line: sids, or for stock session keys. Prints the epoch second at
-which it begins to tell. For ours the database says by then what the tabs are to hear.
+which it begins to tell. For ours the store says by then what the tabs are to hear.
 """
 
 import asyncio
 import sys
 import time
+from dataclasses import replace
 
 import django
 
@@ -24,15 +25,16 @@ def tell_ours(sids: list[str], what: str) -> float:
     from channels.layers import get_channel_layer
 
     from realtime_session import bus
-    from realtime_session.models import MonitoredSession
+    from realtime_session.stores import get_store
 
     # Imported once in the life of a process, and by stock before it begins as well.
     get_channel_layer()
-    active_at = time.time() - IDLE_FOR[what]
-    # As of another login: of this one, the other process would restore what it knows to be later.
-    MonitoredSession.objects.filter(sid__in=sids).update(
-        started_at=active_at, last_activity_at=active_at
-    )
+    store = get_store()
+    now, records = store.get(sids)
+    active_at = now - IDLE_FOR[what]
+    for record in records.values():
+        # As of another login: of this one, the other process would restore what it knows to be later.
+        store.open(replace(record, started_at=active_at, last_activity_at=active_at))
     began = time.time()
     bus.nudge(sids)
     return began

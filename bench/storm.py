@@ -6,10 +6,9 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from tests.redis_server import redis_server
-
 from .client import Tab
 from .measures import SETTLE, connect
+from .on_redis import on_redis
 from .people import abegin
 from .server import Server
 
@@ -18,18 +17,26 @@ TURNS = 3
 
 
 class Crowd:
-    """The tabs of one server, and what their sessions are called where they are told."""
+    """The tabs of one server, and what their sessions are called where they are told.
 
-    def __init__(self, side: str, names: Sequence[str], tabs: Sequence[Tab], redis: str) -> None:
+    ``took``: seconds until all had heard. ``cpu``: the server's CPU seconds for each tab.
+    """
+
+    def __init__(
+        self, server: Server, names: Sequence[str], tabs: Sequence[Tab], redis: str
+    ) -> None:
         self.took: list[float] = []
-        self._side = side
+        self.cpu: list[float] = []
+        self._server = server
         self._names = "\n".join(names)
         self._environment = os.environ | {"BENCH_REDIS": redis}
         self._tabs = tabs
 
     async def turn(self) -> None:
         """Note how long it takes until all have heard ``warning``, and have them wait for the next one."""
+        cpu = self._server.cpu
         self.took.append(await self._tell("warning"))
+        self.cpu.append((self._server.cpu - cpu) / len(self._tabs))
         await self._tell("extended")
 
     async def _tell(self, what: str) -> float:
@@ -39,7 +46,7 @@ class Crowd:
 
     def _send(self, what: str) -> float:
         sent = subprocess.run(
-            [sys.executable, "-m", "bench.sender", self._side, what],
+            [sys.executable, "-m", "bench.sender", self._server.side, what],
             env=self._environment,
             input=self._names,
             stdout=subprocess.PIPE,
@@ -50,22 +57,22 @@ class Crowd:
         return float(sent.stdout)
 
 
-async def storm(tabs: int) -> tuple[list[float], list[float]]:
-    """Return after how many seconds all tabs had heard, turn by turn, for ours and for stock.
+async def storm(tabs: int) -> tuple[Crowd, Crowd]:
+    """Return what was noted of the turns of ours and of stock.
 
     One session each. Raises TimeoutError if one does not hear.
     """
-    ours_people, stock_people = await abegin(tabs), await abegin(tabs)
     with (
-        redis_server() as redis,
+        on_redis() as redis,
         Server("ours", BENCH_REDIS=redis.url) as ours,
         Server("stock", BENCH_REDIS=redis.url) as stock,
     ):
+        ours_people, stock_people = await abegin(tabs), await abegin(tabs)
         ours_tabs = await connect(ours, [person.session_key for person in ours_people])
         stock_tabs = await connect(stock, [person.session_key for person in stock_people])
         crowds = (
-            Crowd("ours", [person.sid for person in ours_people], ours_tabs, redis.url),
-            Crowd("stock", [person.session_key for person in stock_people], stock_tabs, redis.url),
+            Crowd(ours, [person.sid for person in ours_people], ours_tabs, redis.url),
+            Crowd(stock, [person.session_key for person in stock_people], stock_tabs, redis.url),
         )
         await asyncio.sleep(SETTLE)
         for _ in range(TURNS):
@@ -73,4 +80,4 @@ async def storm(tabs: int) -> tuple[list[float], list[float]]:
                 await crowd.turn()
         for tab in (*ours_tabs, *stock_tabs):
             tab.close()
-    return crowds[0].took, crowds[1].took
+    return crowds

@@ -73,6 +73,12 @@ class RedisServer:
             self._process.send_signal(signal.SIGCONT)
 
     @property
+    def cpu(self) -> float:
+        """CPU seconds used so far, by all threads."""
+        used = self.ask("INFO", "cpu")
+        return float(used["used_cpu_user"] + used["used_cpu_sys"])
+
+    @property
     def clients(self) -> int:
         """How many clients are connected, but for the one that asks."""
         return int(self.ask("INFO", "clients")["connected_clients"]) - 1

@@ -39,5 +39,11 @@ if "BENCH_REDIS" in os.environ:
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         "CONFIG": {"hosts": [os.environ["BENCH_REDIS"]]},
     }
+    REALTIME_SESSION = {
+        "STORE": {
+            "BACKEND": "realtime_session.stores.redis.RedisStore",
+            "OPTIONS": {"url": os.environ["BENCH_REDIS"]},
+        }
+    }
 ROOT_URLCONF = "bench.project.urls"
 USE_TZ = True
