@@ -152,10 +152,13 @@ def _scale(scale: Scale | None) -> list[str]:
     both = scale.one, scale.two
     rates = " | ".join(_cell(each.rate, 1, 0) for each in both)
     cpu = " | ".join(_cell(each.servers, 1e3, 3) for each in both)
-    used = ", ".join(f"{name} {cores:.2f}" for name, cores in scale.two.used.items())
+    used = scale.two.used
+    busy, cores = sum(used.values()), os.cpu_count() or 1
+    shares = ", ".join(f"{name} {share:.2f}" for name, share in used.items())
     limit = (
-        f"What limited two processes by the clock: {os.cpu_count()} cores for everything, of which they"
-        f" kept busy: {used}; together {sum(scale.two.used.values()):.2f}."
+        f"What limited the two by the clock: {busy:.2f} of {cores} cores were busy ({shares}),"
+        f" so it was {'the cores' if busy > 0.9 * cores else 'not the cores'}. All of them, for"
+        f" servers, Redis and browsers alike, are good for {scale.at_most(cores):.2f} times one process."
     )
     return [
         "| `activity` on one Redis | one process | two processes | times as many | target |",

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 
 from tests.redis_server import RedisServer
@@ -26,20 +27,26 @@ class Carried:
     """What one arrangement carried, a sample for each turn.
 
     ``rate``: messages per second by the clock. The others are CPU seconds for each message: of all server
-    processes, of Redis, and of the process that plays the browsers.
+    processes, of Redis, of the process that plays the browsers, and of whatever else the machine did.
     """
 
     rate: list[float] = field(default_factory=list)
     servers: list[float] = field(default_factory=list)
     redis: list[float] = field(default_factory=list)
     browsers: list[float] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)
+
+    @property
+    def cpu(self) -> tuple[list[float], ...]:
+        """The samples of CPU time."""
+        return self.servers, self.redis, self.browsers, self.others
 
     @property
     def used(self) -> dict[str, float]:
         """How many cores each of them kept busy."""
         rate = median(self.rate)
-        shares = {"the servers": self.servers, "Redis": self.redis, "the browsers": self.browsers}
-        return {name: median(samples) * rate for name, samples in shares.items()}
+        names = "servers", "Redis", "browsers", "other programs"
+        return {n: median(each) * rate for n, each in zip(names, self.cpu, strict=True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,11 @@ class Scale:
     def by_cpu(self) -> float:
         """How many times as many they carry where each has a core of its own."""
         return 2 * median(self.one.servers) / median(self.two.servers)
+
+    def at_most(self, cores: int) -> float:
+        """How many times as many two could carry by the clock on ``cores`` that do nothing else."""
+        servers, redis, browsers, _ = map(median, self.two.cpu)
+        return cores / (servers + redis + browsers) / median(self.one.rate)
 
 
 class Arrangement:
@@ -81,30 +93,41 @@ class Arrangement:
     async def turn(self) -> None:
         """Have each tab send ``BURST`` messages, a slice of the tabs at a time, as fast as they go."""
         before, began = self._cpu(), time.perf_counter()
-        for start in range(0, TABS, SLICE):
+        # Two lanes, so that a server has something to do while the other one finishes a slice.
+        await asyncio.gather(*(self._send(lane * TABS // 2, TABS // 2) for lane in range(2)))
+        count, took = TABS * BURST, time.perf_counter() - began
+        self.carried.rate.append(count / took)
+        for cpu, after, samples in zip(before, self._cpu(), self.carried.cpu, strict=True):
+            samples.append((after - cpu) / count)
+
+    async def _send(self, first: int, count: int) -> None:
+        for start in range(first, first + count, SLICE):
             tabs = self._tabs[start : start + SLICE]
             for _ in range(BURST):
                 for tab in tabs:
                     tab.send(ACTIVITY)
                 await asyncio.sleep(0)
             await answered(tabs)
-        count, took = TABS * BURST, time.perf_counter() - began
-        used = [(after - cpu) / count for cpu, after in zip(before, self._cpu(), strict=True)]
-        carried = self.carried
-        carried.rate.append(count / took)
-        for samples, each in zip(
-            (carried.servers, carried.redis, carried.browsers), used, strict=True
-        ):
-            samples.append(each)
 
     def close(self) -> None:
         for tab in self._tabs:
             tab.close()
 
-    def _cpu(self) -> tuple[float, float, float]:
+    def _cpu(self) -> list[float]:
         own = os.times()
-        servers = sum(server.cpu for server in self._servers)
-        return servers, self._redis.cpu, own.user + own.system
+        parts = [
+            sum(server.cpu for server in self._servers),
+            self._redis.cpu,
+            own.user + own.system,
+        ]
+        return [*parts, _machine_cpu() - sum(parts)]
+
+
+def _machine_cpu() -> float:
+    """Return the CPU seconds that were used so far, on all cores, by whomever."""
+    first, *_ = Path("/proc/stat").read_text().splitlines()
+    user, nice, system, _, _, *rest = map(int, first.split()[1:9])
+    return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
 
 
 async def scale() -> Scale:
