@@ -130,3 +130,21 @@ def test_an_end_that_the_store_did_not_note_is_noted_later_and_not_signalled_aga
         sweep()
     assert heard == [sid]
     assert MonitoredSession.objects.get().finished
+
+
+def test_an_end_that_the_store_did_not_note_is_noted_by_the_next_sweep(
+    anna: AbstractUser, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sid = sid_of(sign_in(anna))
+
+    def finish(sids: object) -> None:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as away, hearing(lambda sid: None) as heard:
+        away.setattr(get_store(), "finish", finish)
+        with pytest.raises(StoreUnavailable):
+            monitor.end(sid, EndReason.REVOKED)
+    # Long before another process's sweep could claim it.
+    sweep()
+    assert heard == [sid]
+    assert MonitoredSession.objects.get().finished
