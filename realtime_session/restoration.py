@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 from .logs import get_logger, short
-from .policy import Record
+from .policy import EndReason, Record
 from .settling import settle
 from .stores import BaseStore
 from .stores.base import Records
@@ -39,7 +39,7 @@ class Restoration:
         self._lost = lost
         self._epoch: int | None = None
         self._was_away = False
-        self._ends: OrderedDict[str, tuple[float, Record]] = OrderedDict()
+        self._ends: OrderedDict[str, tuple[float, EndReason]] = OrderedDict()
 
     @property
     def ends(self) -> list[str]:
@@ -47,9 +47,9 @@ class Restoration:
         return list(self._ends)
 
     def ended(self, record: Record) -> None:
-        """Remember an end."""
+        """Remember an end: no more of it than is needed, as there may be many."""
         now = self._loop_time()
-        self._ends[record.sid] = now, record
+        self._ends[record.sid] = now, record.end_reason or EndReason.UNKNOWN
         while (
             len(self._ends) > MOST_ENDS or next(iter(self._ends.values()))[0] < now - REMEMBER_ENDS
         ):
@@ -104,25 +104,19 @@ class Restoration:
 
     async def end_again(self, batch: Mapping[str, None]) -> dict[str, None]:
         """End those of these ended sessions that are live again. Their signal has been sent."""
-        ended = [record for sid in batch if (record := self._ended_as(sid))]
-        _, found = await self._store.aget(record.sid for record in ended)
-        for record in ended:
-            revived = found.get(record.sid)
-            if revived is None or revived.ended_at is not None or record.end_reason is None:
-                continue
-            again = await self._store.aend(record.sid, record.end_reason)
+        reasons = {sid: self._ends[sid][1] for sid in batch if sid in self._ends}
+        _, found = await self._store.aget(reasons)
+        revived = [record.sid for record in found.values() if record.ended_at is None]
+        for sid in revived:
+            again = await self._store.aend(sid, reasons[sid])
             if again is not None:
                 logger.warning(
                     "%s… had ended, was live again and is ended again.",
-                    short(record.sid),
-                    extra={"event": "ended_again", "sid": short(record.sid)},
+                    short(sid),
+                    extra={"event": "ended_again", "sid": short(sid)},
                 )
                 self._threads.submit(settle, [again], True)
         return {}
-
-    def _ended_as(self, sid: str) -> Record | None:
-        _, record = self._ends.get(sid, (0.0, None))
-        return record
 
 
 def _rewound(found: Records, known: Records) -> set[str]:

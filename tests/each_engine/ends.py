@@ -8,7 +8,7 @@ from tests.servers import Server, hear
 
 from .facts import LATE, expires, fact, get, is_alive, sid_of, sign_in, stays_ended
 
-GRACE = 1.5
+GRACE = 4.0
 
 
 @fact
