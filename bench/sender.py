@@ -1,7 +1,8 @@
 """The process that tells tabs of another one: ``python -m bench.sender ours|stock warning|extended``.
 
-Reads what the sessions are called, one a line: sids, or for stock session keys. Prints the epoch second at
-which it begins to tell. For ours the store says by then what the tabs are to hear.
+Reads what the sessions are called, one a line: sids, or for stock session keys; then ``ready``. Says so as
+well once it is, and begins to tell when it reads another line. Prints the epoch second of that. For ours the
+store says by then what the tabs are to hear.
 """
 
 import asyncio
@@ -11,12 +12,13 @@ from dataclasses import replace
 
 import django
 
+READY = "ready"
 IDLE_FOR = {"warning": 800.0, "extended": 0.0}
 
 
 def main() -> None:
     side, what = sys.argv[1:]
-    names = sys.stdin.read().split()
+    names = [line.strip() for line in iter(sys.stdin.readline, f"{READY}\n")]
     django.setup()
     print(tell_ours(names, what) if side == "ours" else asyncio.run(tell_stock(names, what)))
 
@@ -35,7 +37,7 @@ def tell_ours(sids: list[str], what: str) -> float:
     for record in records.values():
         # As of another login: of this one, the other process would restore what it knows to be later.
         store.open(replace(record, started_at=active_at, last_activity_at=active_at))
-    began = time.time()
+    began = _when_told()
     bus.nudge(sids)
     return began
 
@@ -45,10 +47,16 @@ async def tell_stock(session_keys: list[str], what: str) -> float:
 
     layer = get_channel_layer()
     assert layer is not None
-    began = time.time()
+    began = _when_told()
     for session_key in session_keys:
         await layer.group_send(f"session_{session_key}", {"type": "session.tell", "what": what})
     return began
+
+
+def _when_told() -> float:
+    print(READY, flush=True)
+    sys.stdin.readline()
+    return time.time()
 
 
 if __name__ == "__main__":

@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from subprocess import PIPE
 
 from .client import Tab
 from .measures import SETTLE, connect
 from .on_redis import on_redis
 from .people import abegin
+from .sender import READY
 from .server import Server
 
 PATIENCE = 60.0
@@ -34,27 +36,31 @@ class Crowd:
 
     async def turn(self) -> None:
         """Note how long it takes until all have heard ``warning``, and have them wait for the next one."""
-        cpu = self._server.cpu
-        self.took.append(await self._tell("warning"))
-        self.cpu.append((self._server.cpu - cpu) / len(self._tabs))
+        took, cpu = await self._tell("warning")
+        self.took.append(took)
+        self.cpu.append(cpu / len(self._tabs))
         await self._tell("extended")
 
-    async def _tell(self, what: str) -> float:
+    async def _tell(self, what: str) -> tuple[float, float]:
         heard = asyncio.gather(*(tab.next(what) for tab in self._tabs))
-        began = await asyncio.to_thread(self._send, what)
-        return max(each.at for each in await asyncio.wait_for(heard, PATIENCE)) - began
+        began, cpu = await asyncio.to_thread(self._send, what)
+        last = max(each.at for each in await asyncio.wait_for(heard, PATIENCE))
+        return last - began, self._server.cpu - cpu
 
-    def _send(self, what: str) -> float:
-        sent = subprocess.run(
-            [sys.executable, "-m", "bench.sender", self._server.side, what],
-            env=self._environment,
-            input=self._names,
-            stdout=subprocess.PIPE,
-            check=True,
-            text=True,
-            timeout=PATIENCE,
-        )
-        return float(sent.stdout)
+    def _send(self, what: str) -> tuple[float, float]:
+        """Return when the sender began, and what the server had used by then."""
+        command = [sys.executable, "-m", "bench.sender", self._server.side, what]
+        with subprocess.Popen(
+            command, env=self._environment, stdin=PIPE, stdout=PIPE, text=True
+        ) as sender:
+            assert sender.stdin is not None
+            assert sender.stdout is not None
+            print(self._names, READY, sep="\n", file=sender.stdin, flush=True)
+            if sender.stdout.readline().strip() != READY:
+                raise RuntimeError("the sender failed")
+            cpu = self._server.cpu
+            began, _ = sender.communicate("go\n", timeout=PATIENCE)
+        return float(began), cpu
 
 
 async def storm(tabs: int) -> tuple[Crowd, Crowd]:
