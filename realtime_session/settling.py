@@ -1,6 +1,7 @@
 """What follows an end: the Django session goes, tabs hear of it, receivers of the signal hear."""
 
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -10,7 +11,9 @@ from .policy import Record
 from .signals import session_ended
 from .stores import get_store
 
-Failures = Mapping[str, Exception]
+DELETION_TIMEOUT = 0.25
+"""Seconds for which a slow session backend may keep people from hearing of an end."""
+DELETE_TOGETHER = 100
 
 logger = get_logger(__name__)
 
@@ -23,22 +26,32 @@ _signalled: set[str] = set()
 def settle(records: Sequence[Record], is_repeated: bool = False) -> None:
     """Do what follows the ends of these sessions; safe to repeat. What fails, a sweep does again. Blocks.
 
-    People hear before receivers of the signal, since a slow one shall not delay them. Of an end that
+    Django's sessions go first, but for what would take long. People hear before receivers of the signal do,
+    since a slow one shall not delay them. Of an end that
     ``is_repeated``, because the store had lost it, the signal has been sent.
     Raises StoreUnavailable where the store cannot be told that it is done; the next call tells it.
     """
-    if records:
-        failed = delete_sessions(records)
-        bus.nudge([record.sid for record in records])
-        clean_up(records, failed, is_repeated)
+    if not records:
+        return
+    failed: dict[str, Exception] = {}
+    tell_at = time.monotonic() + DELETION_TIMEOUT
+    deleted = 0
+    while deleted < len(records) and (not deleted or time.monotonic() < tell_at):
+        failed |= delete_sessions(records[deleted : deleted + DELETE_TOGETHER])
+        deleted += DELETE_TOGETHER
+    bus.nudge([record.sid for record in records])
+    failed |= delete_sessions(records[deleted:])
+    clean_up(records, failed, is_repeated)
 
 
-def delete_sessions(records: Sequence[Record]) -> Failures:
+def delete_sessions(records: Sequence[Record]) -> dict[str, Exception]:
     """Delete the Django sessions of ended ones; return what went wrong, by session key. Blocks."""
     return engine.delete(record.session_key for record in records)
 
 
-def clean_up(records: Sequence[Record], failed: Failures, is_repeated: bool = False) -> None:
+def clean_up(
+    records: Sequence[Record], failed: Mapping[str, Exception], is_repeated: bool = False
+) -> None:
     """Do what is left of ``settle`` when people have heard, but for what this process is at already."""
     with _alone_at(records) as ours:
         for record in ours:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -9,7 +10,7 @@ from . import bus, monitor, presenter
 from .batcher import Batcher
 from .policy import EndReason, Phase, Record, Status, evaluate, touched
 from .restoration import Restoration
-from .settling import clean_up, delete_sessions
+from .settling import DELETION_TIMEOUT, clean_up, delete_sessions
 from .store_clock import StoreClock
 from .stores import get_store
 from .tasks import Service
@@ -22,8 +23,6 @@ PROVE = 1.0
 SLICE = 25
 """Sessions whose tabs are told of their end before the event loop gets on with something else."""
 CLEAN_UP_TOGETHER = 100
-DELETION_TIMEOUT = 0.25
-"""Seconds for which a slow session backend may keep tabs from hearing of an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +86,7 @@ class StoreCalls:
         self._ends = Batcher("end", self._end, keep=False)
         self._due_ends = Batcher("end-due", self._end_due, unavailable=tell)
         self._ends_again = Batcher("end-again", self._restoration.end_again)
+        self._deletion: Future[dict[str, Exception]] | None = None
         self._heard_at = self._loop.time()
         self._prover = Service("proof", self._prove)
         ends = self._ends, self._due_ends, self._ends_again
@@ -237,9 +237,12 @@ class StoreCalls:
         return {}
 
     async def _settle(self, ended: list[Record]) -> None:
-        deletion = self._threads.submit(delete_sessions, ended)
+        earlier = self._deletion
+        self._deletion = deletion = self._threads.submit(delete_sessions, ended)
         try:
-            await asyncio.wait([asyncio.wrap_future(deletion)], timeout=DELETION_TIMEOUT)
+            # Not waited for again while the backend is slow: in a storm there are many batches.
+            if earlier is None or earlier.done():
+                await asyncio.wait([asyncio.wrap_future(deletion)], timeout=DELETION_TIMEOUT)
             await self._tell([Found(record, self.now()) for record in ended], nudging=True)
         finally:
             # Not waited for: it may be slow.

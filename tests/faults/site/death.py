@@ -7,7 +7,9 @@ receiver of the signal has heard it.
 import os
 import signal
 
+STEP = os.environ.get("TESTS_DIE_AT")
+
 
 def maybe(step: str) -> None:
-    if os.environ.get("TESTS_DIE_AT") == step:
+    if step == STEP:
         os.kill(os.getpid(), signal.SIGKILL)
