@@ -15,7 +15,7 @@ from django.http import HttpRequest
 
 from . import bus, engine
 from .policy import EndReason, Phase, Policy, Record, Status, evaluate, touched
-from .settling import clean_up, settle
+from .settling import catch_up, settle
 from .stores import get_store
 
 SWEEP_BATCH = 500
@@ -180,8 +180,8 @@ def sweep(keep_for: float) -> int:
     Any process may do this at any time. Returns how many sessions it ended.
     """
     store = get_store()
-    # What the store did not note of this process's ends: else another's sweep would signal them again.
-    clean_up([], {})
+    # Of this process's own ends; else another's sweep would signal some of them again.
+    catch_up()
     store.close_lapsed()
     ended = 0
     while due := store.overdue(SWEEP_BATCH):

@@ -21,14 +21,18 @@ _lock = threading.Lock()
 _under_way: set[str] = set()
 _signalled: set[str] = set()
 """Sids whose end was fully dealt with here, but the store did not take note."""
+_undeleted: dict[str, tuple[float, Record]] = {}
+"""Ended here, but their Django sessions could not be deleted, at that monotonic time."""
+RETRY_FOR = 120.0
+"""Seconds for which this process tries again by itself: well before another one takes the ends over."""
 
 
 def settle(records: Sequence[Record], is_repeated: bool = False) -> None:
     """Do what follows the ends of these sessions; safe to repeat. What fails, a sweep does again. Blocks.
 
     Django's sessions go first, but for what would take long. People hear before receivers of the signal do,
-    since a slow one shall not delay them. Of an end that
-    ``is_repeated``, because the store had lost it, the signal has been sent.
+    since a slow one shall not delay them. Of an end that ``is_repeated``, because the store had lost it, the
+    signal has been sent.
     Raises StoreUnavailable where the store cannot be told that it is done; the next call tells it.
     """
     if not records:
@@ -58,11 +62,24 @@ def clean_up(
             error = failed.get(record.session_key)
             if error is not None:
                 _log_failure(record, error)
-            elif record.sid not in _signalled:
+                if not is_repeated:
+                    _undeleted.setdefault(record.sid, (time.monotonic(), record))
+                continue
+            _undeleted.pop(record.sid, None)
+            if record.sid not in _signalled:
                 if not is_repeated:
                     _signal(record)
                 _signalled.add(record.sid)
         _finish()
+
+
+def catch_up() -> None:
+    """Try again what failed in this process, and tell the store what it did not note. Blocks."""
+    for sid, (at, _) in _undeleted.copy().items():
+        if at < time.monotonic() - RETRY_FOR:
+            _undeleted.pop(sid, None)
+    again = [record for _, record in _undeleted.copy().values()]
+    clean_up(again, delete_sessions(again))
 
 
 def _log_failure(record: Record, error: Exception) -> None:

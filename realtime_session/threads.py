@@ -16,7 +16,8 @@ class DatabaseThreads:
     """At most ``size`` threads for an event loop's blocking work, apart from the threads of the views.
 
     A ThreadPoolExecutor cannot say that a thread is about to end, which is when its connections must be
-    closed. They are closed, too, after a job that raised, since it may have broken one.
+    closed. They are closed, too, after a job that raised, since it may have broken one, and each one that
+    has failed, though the job made the best of it.
     """
 
     def __init__(self, size: int, name: str) -> None:
@@ -63,4 +64,7 @@ def _run(future: "Future[T]", job: Callable[..., T], *args: Any) -> None:
         connections.close_all()
         future.set_exception(error)
     else:
+        for connection in connections.all(initialized_only=True):
+            if connection.errors_occurred:
+                connection.close()
         future.set_result(result)

@@ -11,7 +11,7 @@ from django.contrib.auth.models import AbstractUser
 from django.db import connection
 from django.test import Client
 
-from realtime_session import monitor
+from realtime_session import monitor, settling
 from realtime_session.models import MonitoredSession
 from realtime_session.policy import EndReason
 from realtime_session.signals import session_ended
@@ -104,6 +104,21 @@ def test_what_could_not_be_settled_is_settled_by_a_later_sweep(
             broken.setattr("django.conf.settings.SESSION_ENGINE", "tests.no_such_engine")
             monitor.end_session(sid)
         assert heard == []
+        sweep()
+        assert heard == [sid]
+        sweep()
+    assert heard == [sid]
+
+
+def test_what_could_not_be_settled_for_long_is_left_to_whoever_takes_it_over(
+    anna: AbstractUser, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sid = sid_of(sign_in(anna))
+    with hearing(lambda sid: None) as heard:
+        with monkeypatch.context() as broken:
+            broken.setattr("django.conf.settings.SESSION_ENGINE", "tests.no_such_engine")
+            monitor.end_session(sid)
+        monkeypatch.setattr(settling, "RETRY_FOR", -1)
         sweep()
         assert heard == []
         long_ago = time.time() - monitor.SETTLE_AFTER - 1

@@ -2,7 +2,7 @@ import asyncio
 import threading
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 
 from realtime_session.threads import DatabaseThreads
 
@@ -137,3 +137,17 @@ class TestConnections:
         threads.stop()
         wait_for_end(thread)
         assert one.connection is None
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_connection_that_failed_is_closed_though_the_job_went_on():
+    threads = DatabaseThreads(1, NAME)
+
+    def fail_and_go_on():
+        with pytest.raises(OperationalError), connections["default"].cursor() as cursor:
+            cursor.execute("SELECT * FROM nowhere")
+        return connections["default"]
+
+    connection = await threads.run(fail_and_go_on)
+    assert await threads.run(lambda: connection.connection) is None
+    threads.stop()
