@@ -120,14 +120,19 @@ class Stage:
         await until(lambda: not sids - {end.sid for end in self.ends()}, patience)
 
     async def judge(
-        self, fault: str, *, signals_within: float = 5.0, may_repeat: Collection[str] = ()
+        self,
+        fault: str,
+        *,
+        signals_within: float = 5.0,
+        may_repeat: Collection[str] = (),
+        late: float = verdict.LATE,
     ) -> Verdict:
         """Compare, send the crowd home, look what is left, and report. Fails if anything was found."""
         crowd = self._crowd
         assert crowd is not None
         logger.info("waiting for the last signals")
         await self.until_signalled(signals_within)
-        found = verdict.judge(fault, crowd, self.ends(), may_repeat=may_repeat)
+        found = verdict.judge(fault, crowd, self.ends(), may_repeat=may_repeat, late=late)
         alive = [server for server in self.servers if server.is_running]
         if alive:
             await verdict.ask_over_http(crowd, alive[0], found)
