@@ -97,6 +97,8 @@ class Hub:
         self._stop_soon()
         if self._stopper is not None:
             await asyncio.shield(self._stopper)
+        # What follows the last ends: a process that exits takes its threads along.
+        await self._threads.wait()
 
     def _start(self) -> None:
         self._drain.start()

@@ -25,6 +25,7 @@ class DatabaseThreads:
         self._name = name
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._started = 0
+        self._pending: set[Future[Any]] = set()
         self._lock = threading.Lock()
 
     async def run(self, job: Callable[..., T], *args: Any) -> T:
@@ -34,6 +35,8 @@ class DatabaseThreads:
     def submit(self, job: Callable[..., T], *args: Any) -> "Future[T]":
         """Queue ``job``; it runs even if nobody waits for it any more."""
         future: Future[T] = Future()
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
         self._jobs.put(lambda: _run(future, job, *args))
         with self._lock:
             if self._started < self._size:
@@ -42,6 +45,12 @@ class DatabaseThreads:
                 # Daemons: a server that is killed must not wait for them.
                 threading.Thread(target=self._work, name=name, daemon=True).start()
         return future
+
+    async def wait(self) -> None:
+        """Wait until all that is queued by now has been done."""
+        # A copy: threads take away what they have done.
+        if pending := self._pending.copy():
+            await asyncio.wait([asyncio.wrap_future(future) for future in pending])
 
     def stop(self) -> None:
         """Let queued jobs finish, then close connections and end the threads; does not wait for it."""

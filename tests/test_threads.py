@@ -151,3 +151,16 @@ async def test_connection_that_failed_is_closed_though_the_job_went_on():
     connection = await threads.run(fail_and_go_on)
     assert await threads.run(lambda: connection.connection) is None
     threads.stop()
+
+
+async def test_waits_for_what_is_queued(threads):
+    done = []
+    start = threading.Event()
+    for number in range(5):
+        threads.submit(lambda number=number: (start.wait(PATIENCE), done.append(number)))
+    waiting = asyncio.create_task(threads.wait())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    start.set()
+    await asyncio.wait_for(waiting, PATIENCE)
+    assert sorted(done) == [0, 1, 2, 3, 4]

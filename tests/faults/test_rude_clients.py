@@ -17,6 +17,8 @@ from tests.faults.verdict import OVERLOADED
 TOO_MUCH, NOT_SIGNED_IN, LOST = 4429, 4401, 1006
 ACTIVITY = b'{"type":"activity"}'
 LATENCY = 1.0
+MOST_AT_ONCE = 100
+"""Handshakes that a proxy in front lets through at a time, as nginx does by ``limit_conn``."""
 """Seconds within which others are answered meanwhile, on a machine that has nothing else to do."""
 
 
@@ -127,9 +129,12 @@ async def test_a_thousand_strangers_a_second_harm_nobody(stage: Stage, seconds: 
     logins = await stage.log_in(1, 600, 60)
     async with others_are_answered(server.port, logins[0][1], crowd):
         began = time.monotonic()
+        at_once = asyncio.Semaphore(MOST_AT_ONCE)
         strangers = []
         for number in range(1000 * seconds):
+            await at_once.acquire()
             strangers.append(asyncio.create_task(refused(server.port, f"{number:032}")))
+            strangers[-1].add_done_callback(lambda _: at_once.release())
             await asyncio.sleep(began + number / 1000 - time.monotonic())
         await asyncio.wait(strangers)
     assert {stranger.result() for stranger in strangers} == {NOT_SIGNED_IN}

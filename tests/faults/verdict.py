@@ -142,7 +142,7 @@ async def ask_over_http(crowd: Crowd, server: Server, verdict: Verdict) -> None:
 async def look_inside(servers: Sequence[Server], verdict: Verdict) -> None:
     """Nothing of ours is left in a process that has no socket any more."""
     for server in servers:
-        give_up_at = time.monotonic() + PATIENCE
+        give_up_at = time.monotonic() + PATIENCE + 4 * (verdict.late - LATE)
         while (inside := await asyncio.to_thread(server.inside))["own"] or inside["hubs"]:
             if time.monotonic() > give_up_at:
                 verdict.left_over.append(f"{server.log.stem}: {inside}")
