@@ -34,9 +34,13 @@ class Store:
         return {key: value * 2 for key, value in batch.items()}
 
     async def next_call(self):
-        self.called.clear()
-        await asyncio.wait_for(self.called.wait(), 5)
+        await self.until_called(len(self.calls) + 1)
         return self.calls[-1]
+
+    async def until_called(self, times):
+        while len(self.calls) < times:
+            self.called.clear()
+            await asyncio.wait_for(self.called.wait(), 5)
 
 
 @pytest.fixture
@@ -173,8 +177,7 @@ async def test_values_are_kept_until_the_store_is_back(make, store):
     batcher = make(unavailable=told.append)
     store.failures = [StoreUnavailable()] * 3
     batcher.add("a", 1)
-    for _ in range(4):
-        await store.next_call()
+    await store.until_called(4)
     assert store.calls == [{"a": 1}] * 4
     assert told == [["a"]] * 3
     for _ in range(10):
