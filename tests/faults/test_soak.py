@@ -122,8 +122,8 @@ async def test_nothing_grows_however_many_come_and_go(
         assert set(seen) <= EXPECTED[way] | {1006}, (way.__name__, seen)
     inside = await asyncio.to_thread(server.inside)
     assert inside["tabs"] == len(crowd.tabs)
-    # The first rounds fill what is filled once.
-    grown = memory[-1] / memory[rounds * 2 // 5] - 1
+    # The first half fills what is filled once: caches of SQLite's connections, and of the allocator.
+    grown = memory[-1] / memory[rounds // 2] - 1
     measured = f", memory {grown:+.1%}" if rounds > 1 else ""
     found = await stage.judge(f"{sockets} sockets that come and go ({name}){measured}")
     assert found.people == len(crowd.people)
