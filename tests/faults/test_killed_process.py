@@ -16,7 +16,7 @@ async def test_whatever_step_of_an_end_a_process_dies_at_others_finish_it(stage:
     ]
     await stage.start("uvicorn", TESTS_SETTLE_AFTER=str(SETTLE_AFTER))
     crowd = stage.crowd()
-    logins = await stage.log_in(60, 8, 3)
+    logins = await stage.log_in(60, 10, 3)
     here_and_there = [(number, len(victims)) for number in range(len(victims))]
     # Some are watched by nobody else: else the survivor may be the first at each end.
     here_only = [(number,) for number in range(len(victims))]
