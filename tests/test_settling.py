@@ -59,6 +59,17 @@ def left_half_done(*sids: str) -> None:
     MonitoredSession.objects.filter(sid__in=sids).update(ended_at=long_ago, claimed_at=long_ago)
 
 
+def claims_lapse() -> None:
+    long_ago = time.time() - monitor.SETTLE_AFTER - 1
+    MonitoredSession.objects.update(ended_at=long_ago, claimed_at=long_ago)
+
+
+def end_where_sessions_cannot_be_deleted(sid: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr("django.conf.settings.SESSION_ENGINE", "tests.no_such_engine")
+        monitor.end_session(sid)
+
+
 def sweep() -> None:
     monitor.sweep(keep_for=3600)
 
@@ -84,8 +95,7 @@ def test_a_process_does_not_settle_again_what_it_is_still_at(
 
     def sweep_meanwhile() -> None:
         is_at_it.wait(PATIENCE)
-        long_ago = time.time() - monitor.SETTLE_AFTER - 1
-        MonitoredSession.objects.update(ended_at=long_ago, claimed_at=long_ago)
+        claims_lapse()
         sweep()
         may_go_on.set()
 
@@ -100,9 +110,7 @@ def test_what_could_not_be_settled_is_settled_by_a_later_sweep(
 ) -> None:
     sid = sid_of(sign_in(anna))
     with hearing(lambda sid: None) as heard:
-        with monkeypatch.context() as broken:
-            broken.setattr("django.conf.settings.SESSION_ENGINE", "tests.no_such_engine")
-            monitor.end_session(sid)
+        end_where_sessions_cannot_be_deleted(sid, monkeypatch)
         assert heard == []
         sweep()
         assert heard == [sid]
@@ -115,14 +123,11 @@ def test_what_could_not_be_settled_for_long_is_left_to_whoever_takes_it_over(
 ) -> None:
     sid = sid_of(sign_in(anna))
     with hearing(lambda sid: None) as heard:
-        with monkeypatch.context() as broken:
-            broken.setattr("django.conf.settings.SESSION_ENGINE", "tests.no_such_engine")
-            monitor.end_session(sid)
+        end_where_sessions_cannot_be_deleted(sid, monkeypatch)
         monkeypatch.setattr(settling, "RETRY_FOR", -1)
         sweep()
         assert heard == []
-        long_ago = time.time() - monitor.SETTLE_AFTER - 1
-        MonitoredSession.objects.update(claimed_at=long_ago)
+        claims_lapse()
         sweep()
     assert heard == [sid]
 
@@ -140,8 +145,7 @@ def test_an_end_that_the_store_did_not_note_is_noted_later_and_not_signalled_aga
             away.setattr(type(get_store()), "finish", be_away)
             with pytest.raises(StoreUnavailable):
                 monitor.end_session(sid)
-        long_ago = time.time() - monitor.SETTLE_AFTER - 1
-        MonitoredSession.objects.update(claimed_at=long_ago)
+        claims_lapse()
         sweep()
     assert heard == [sid]
     assert MonitoredSession.objects.get().finished
