@@ -1,5 +1,6 @@
 """A record as a row of the ORM store's table, and back."""
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import lru_cache
 from typing import Any
@@ -48,8 +49,7 @@ def to_columns(record: Record) -> dict[str, Any]:
 def to_record(values: tuple[Any, ...]) -> Record:
     """Return the record in the values of ``COLUMNS``, in that order.
 
-    A row that cannot be read, since somebody wrote into the table, is an ended record, of reason unknown if
-    the row names none: its session is served to nobody, and the others that are read with it are.
+    A row that cannot be read, since somebody wrote into the table, is ``refused``, and no other with it.
     """
     facts = dict(zip(RECORD_COLUMNS, values, strict=False))
     facts["finished"] = bool(facts["finished"])
@@ -58,16 +58,27 @@ def to_record(values: tuple[Any, ...]) -> Record:
         facts["end_reason"] = EndReason(reason) if reason else None
         return Record(policy=_policy(values[len(RECORD_COLUMNS) :]), **facts)
     except (ValueError, TypeError) as error:
-        logger.error(
-            "The record of %s… is refused: %s.",
-            short(facts["sid"]),
-            error,
-            extra={"event": "bad_record", "sid": short(facts["sid"]), "error": str(error)},
-        )
-    if facts["ended_at"] is None:
-        facts["ended_at"] = facts["last_activity_at"]
-    facts["end_reason"] = facts["end_reason"] or EndReason.UNKNOWN
-    return Record(**facts)
+        return refused(facts, error)
+
+
+def refused(facts: Mapping[str, Any], error: Exception) -> Record:
+    """Return what stands for a record that cannot be read, which is logged: one that has ended.
+
+    Of its ``facts`` it has what could be read. Its session is served to nobody.
+    """
+    sid = short(facts["sid"])
+    logger.error(
+        "The record of %s… is refused: %s.",
+        sid,
+        error,
+        extra={"event": "bad_record", "sid": sid, "error": str(error)},
+    )
+    ended_at = facts["ended_at"]
+    made_up = {
+        "ended_at": facts["last_activity_at"] if ended_at is None else ended_at,
+        "end_reason": facts["end_reason"] or EndReason.UNKNOWN,
+    }
+    return Record(**{**facts, **made_up})
 
 
 @lru_cache(maxsize=256)

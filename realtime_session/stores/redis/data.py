@@ -98,7 +98,7 @@ class Data:
         script: Script,
         asked: list[list[str]],
         *indexes: str,
-        how: Iterable[str] = (),
+        how: Iterable[str | bytes] = (),
         each: Callable[[str], Iterable[str]] = lambda sid: [sid],
     ) -> list[Call]:
         """Return a call for each group, with the arguments ``how``, then those of ``each`` session."""

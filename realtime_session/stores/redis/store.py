@@ -16,7 +16,7 @@ from ..rows import POLICY_COLUMNS, fitted
 from .clients import Clients
 from .data import Data, groups, merged
 from .options import Options
-from .records import position, to_text, to_value
+from .records import BLANK, position, to_text, to_value
 from .scripts import Script
 from .wire import Plan
 
@@ -107,7 +107,7 @@ class RedisStore(BaseStore):
 
     def _end(self, sids: Iterable[str], reason: str) -> Plan[Records]:
         asked = groups(sids)
-        how = self._data.now(), reason, _token()
+        how = self._data.now(), reason, _token(), BLANK
         answers = yield self._data.calls(*(_END, asked, "due", "ended", "users", "keys"), how=how)
         return merged(asked, answers)[1]
 
@@ -126,7 +126,7 @@ class RedisStore(BaseStore):
     def claim_unfinished(self, age: float, limit: int) -> Plan[list[Record]]:
         found = yield from self._data.past("ended", age, limit)
         asked = groups(found)
-        how = self._data.now(), to_text(age), _token()
+        how = self._data.now(), to_text(age), _token(), BLANK
         answers = yield self._data.calls(_CLAIM, asked, "ended", how=how)
         return list(merged(asked, answers)[1].values())
 

@@ -2,12 +2,12 @@
 -- 'from now' for a number of seconds, 'text'. Answers 1 if there was a live session, else 0.
 local now, sid = clock(ARGV[1]), ARGV[2]
 local due, session = KEYS[1], KEYS[2]
-local value = redis.call('GET', session)
+local value = read(session)
 local record = numbers(value)
-if not record or is_ended(record) then
+local strings = record and texts(value)
+if not strings or is_ended(record) then
   return 0
 end
-local strings = texts(value)
 for i = 3, #ARGV, 3 do
   local position, kind, given = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2]
   if kind == 'text' then

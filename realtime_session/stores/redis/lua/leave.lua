@@ -8,7 +8,7 @@ local function remaining(tabs)
   local earliest
   local held = redis.call('HGETALL', tabs)
   for i = 1, #held, 2 do
-    local ends_at = tonumber(held[i + 1])
+    local ends_at = tonumber(held[i + 1]) or 0
     if ends_at <= now then
       redis.call('HDEL', tabs, held[i])
     else
@@ -19,7 +19,7 @@ local function remaining(tabs)
 end
 
 local function close(session, sid)
-  local record = numbers(redis.call('GET', session))
+  local record = numbers(read(session))
   if not record or is_ended(record) then
     return
   end

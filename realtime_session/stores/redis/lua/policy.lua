@@ -19,13 +19,38 @@ local function clock(given)
   return tonumber(time[1]) + tonumber(time[2]) / 1000000
 end
 
--- The numbers of a value, nothing where there is none.
-local function numbers(value)
-  return value and {struct.unpack(NUMBERS, value)}
+-- The value of a key, false where there is none: to MGET, too, what is no string is not there.
+local function read(key)
+  local value = redis.pcall('GET', key)
+  return type(value) == 'string' and value
 end
 
+-- The numbers of a value, nothing where there is none or it is of another layout.
+local function numbers(value)
+  return value and string.byte(value, SIZE + 1) == LAYOUT and {struct.unpack(NUMBERS, value)} or nil
+end
+
+-- The texts of a value, nothing where they cannot be read.
 local function texts(value)
-  return cmsgpack.unpack(string.sub(value, SIZE + 1))
+  local is_read, strings = pcall(cmsgpack.unpack, string.sub(value, SIZE + 2))
+  if not is_read or type(strings) ~= 'table' then
+    return nil
+  end
+  for i = 1, TEXT_COUNT do
+    if type(strings[i]) ~= 'string' then
+      return nil
+    end
+  end
+  return strings
+end
+
+-- Both parts of a value that is there, of `blank` where it cannot be read, and whether it could.
+local function parts(value, blank)
+  local record = numbers(value)
+  if not record then
+    return numbers(blank), texts(blank), false
+  end
+  return record, texts(value) or texts(blank), true
 end
 
 -- Writes the numbers and leaves the texts as they are.
@@ -35,7 +60,7 @@ end
 
 -- Writes both, and returns the value.
 local function write_all(session, record, strings)
-  local value = struct.pack(NUMBERS, unpack(record, 1, COUNT)) .. cmsgpack.pack(strings)
+  local value = struct.pack(NUMBERS, unpack(record, 1, COUNT)) .. string.char(LAYOUT) .. cmsgpack.pack(strings)
   redis.call('SET', session, value)
   return value
 end
@@ -58,14 +83,16 @@ end
 local function expiry(record)
   local idle_end_at = record[LAST_ACTIVITY_AT] + idle_limit(record)
   local absolute_end_at = math.min(record[FIXED_END_AT], record[STARTED_AT] + record[ABSOLUTE_TIMEOUT])
-  if idle_end_at < absolute_end_at then
-    return idle_end_at, 'idle'
+  if absolute_end_at <= idle_end_at then
+    return absolute_end_at, 'absolute'
   end
-  return absolute_end_at, 'absolute'
+  return idle_end_at, 'idle'
 end
 
 local function deadline(record)
-  return math.min(expiry(record), record[CLOSING_AT])
+  local at = math.min(expiry(record), record[CLOSING_AT])
+  -- What is not a number has passed: see evaluate. No index would take it.
+  return at == at and at or 0
 end
 
 -- The phase at an instant, and the reason of an end that nobody has written down yet.
@@ -78,7 +105,8 @@ local function evaluate(record, at)
     return 'ended', 'closed'
   end
   local expires_in = expires_at - at
-  if expires_in <= 0 then
+  -- Not `<= 0`, which is not true of what is not a number.
+  if not (expires_in > 0) then
     return 'ended', reason
   end
   return expires_in <= warn_limit(record) and 'warning' or 'active'

@@ -4,7 +4,7 @@ local sids, finished, keys = KEYS[1], KEYS[2], KEYS[3]
 local count = 0
 for i = 4, #KEYS do
   local sid, key = ARGV[2 * i - 7], ARGV[2 * i - 6]
-  local record = numbers(redis.call('GET', KEYS[i]))
+  local record = numbers(read(KEYS[i]))
   -- A live one was opened after the tombstone had expired.
   if not record or is_ended(record) then
     count = count + redis.call('DEL', KEYS[i])
