@@ -168,6 +168,30 @@ class TestKeys:
         assert [each.sid for each in store.all()] == [sid(0), sid(1)]
         assert sorted(each.sid for each in store.for_user("1")[1]) == [sid(0), sid(1)]
 
+    @pytest.mark.parametrize("key", [KEY, "another key"])
+    @pytest.mark.parametrize("finished", [False, True])
+    def test_what_was_evicted_opened_and_ended_again_is_purged_by_its_new_end(
+        self, make, admin, clock, key, finished
+    ):
+        store = make(clock=clock)
+        store.open(record(session_key=KEY))
+        store.end(sid(), EndReason.LOGOUT)
+        store.finish([sid()])
+        admin.delete(*admin.scan_iter(f"*:session:{sid()}"))
+        clock.advance(100)
+        store.open(record(session_key=key).shifted(100))
+        ended = store.end(sid(), EndReason.REVOKED)
+        if finished:
+            store.finish([sid()])
+        assert store.purge(50) == 0
+        assert [each.sid for each in store.all()] == [sid()]
+        assert store.find_ended(key).end_reason is EndReason.REVOKED
+        clock.advance(100)
+        assert store.claim_unfinished(50, 5) == ([] if finished else [ended])
+        store.finish([sid()])
+        assert store.purge(50) == 1
+        assert admin.keys() == []
+
     def test_half_a_character_does_no_harm(self, make, clock):
         store = make(clock=clock)
         opened = store.open(record(user_agent="\ud800", session_key="\udfff"))

@@ -236,9 +236,9 @@ class RedisStore(BaseStore):
         count = 0
         while found := (yield from self._data.past("finished", age, _PAGE)):
             named = {each[0]: each for each in (member.split("\0", 1) for member in found)}
-            indexes = "sids", "finished", "keys"
+            indexes, how = ("sids", "finished", "keys"), (self._data.now(), to_text(age))
             answers = yield self._data.calls(
-                _PURGE, groups(named), *indexes, each=named.__getitem__
+                _PURGE, groups(named), *indexes, how=how, each=named.__getitem__
             )
             count += sum(answers)
         return count
