@@ -139,10 +139,10 @@ def _redis(cost: RedisCost | None) -> list[str]:
         "| --- | --- | --- |",
         f"| for each `activity`, {TYPED} to a write | {_cell(cost.per_message, 1e6, 2)} | < 1 |",
     ]
-    for size, samples in cost.per_session.items():
-        sessions = "session" if size == 1 else "sessions"
-        name = f"for each session, {size} {sessions} in a write"
-        lines.append(f"| {name} | {_cell(samples, 1e6, 1)} | |")
+    lines += [
+        f"| for each session, {way} | {_cell(samples, 1e6, 1)} | |"
+        for way, samples in cost.per_session.items()
+    ]
     return lines
 
 

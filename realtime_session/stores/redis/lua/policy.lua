@@ -69,24 +69,18 @@ local function is_ended(record)
   return record[ENDED_AT] < math.huge
 end
 
-local function idle_limit(record)
-  local cap = record[IDLE_CAP]
-  return cap == 0 and record[IDLE_TIMEOUT] or math.min(record[IDLE_TIMEOUT], cap)
-end
-
-local function warn_limit(record)
-  local idle, warn_before = idle_limit(record), record[WARN_BEFORE]
-  return idle > warn_before and warn_before or idle / 2
-end
-
--- When the session ends if nothing more happens and a tab stays open, and why.
+-- When the session ends if nothing more happens and a tab stays open, why, and the idle timeout that holds.
 local function expiry(record)
-  local idle_end_at = record[LAST_ACTIVITY_AT] + idle_limit(record)
+  local idle, cap = record[IDLE_TIMEOUT], record[IDLE_CAP]
+  if cap ~= 0 and cap < idle then
+    idle = cap
+  end
+  local idle_end_at = record[LAST_ACTIVITY_AT] + idle
   local absolute_end_at = math.min(record[FIXED_END_AT], record[STARTED_AT] + record[ABSOLUTE_TIMEOUT])
   if absolute_end_at <= idle_end_at then
-    return absolute_end_at, 'absolute'
+    return absolute_end_at, 'absolute', idle
   end
-  return idle_end_at, 'idle'
+  return idle_end_at, 'idle', idle
 end
 
 local function deadline(record)
@@ -97,11 +91,12 @@ end
 
 -- The phase at an instant, and the reason of an end that nobody has written down yet.
 local function evaluate(record, at)
-  if is_ended(record) then
+  if record[ENDED_AT] < math.huge then
     return 'ended'
   end
-  local expires_at, reason = expiry(record)
-  if record[CLOSING_AT] <= math.min(at, expires_at) then
+  local expires_at, reason, idle = expiry(record)
+  local closing_at, warn_before = record[CLOSING_AT], record[WARN_BEFORE]
+  if closing_at <= at and closing_at <= expires_at then
     return 'ended', 'closed'
   end
   local expires_in = expires_at - at
@@ -109,5 +104,8 @@ local function evaluate(record, at)
   if not (expires_in > 0) then
     return 'ended', reason
   end
-  return expires_in <= warn_limit(record) and 'warning' or 'active'
+  if idle <= warn_before then
+    warn_before = idle / 2
+  end
+  return expires_in <= warn_before and 'warning' or 'active'
 end
