@@ -128,7 +128,7 @@ class Crowd:
             for tab in some:
                 self._run(tab.follow())
             assert await until(lambda some=some: _are_here(some), ARRIVAL_TIMEOUT)
-        told = [tab.told for tab in tabs if tab.told]
+        told = [(tab.told, f"{tab.troubles} errors") for tab in tabs if tab.told]
         assert not told, f"it took too long to connect: {told[:3]}"
         logger.info("%d tabs are here", len(tabs))
 

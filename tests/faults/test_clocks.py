@@ -21,7 +21,7 @@ async def test_clocks_of_processes_do_not_matter(stage: Stage) -> None:
         await stage.start("uvicorn", **skewed("-3600s"))
         await stage.start("daphne")
         crowd = stage.crowd()
-        logins = await stage.log_in(60, 8, 4)
+        logins = await stage.log_in(60, 12, 5)
         everywhere = [(0, 1), (1, 2), (2, 0)]
         crowd.add(logins[:30], homes=everywhere)
         crowd.add(logins[30:], homes=everywhere, is_active=True)
