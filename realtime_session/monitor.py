@@ -5,7 +5,7 @@ The public API for projects is ``end_session``, ``end_user_sessions``, ``extend_
 where the store does not answer.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from asgiref.sync import sync_to_async
@@ -14,6 +14,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 
 from . import bus, engine
+from .losses import expect_all, told_again, was_missing
 from .policy import EndReason, Phase, Policy, Record, Status, evaluate, touched
 from .settling import catch_up, settle
 from .stores import get_store
@@ -26,33 +27,10 @@ Receivers of ``session_ended`` that take longer than this may be called twice.
 """
 
 
-_knowing: list[Callable[[str], Record | None]] = []
-
-
-def know_by(known: Callable[[str], Record | None]) -> None:
-    """Let ``known`` say what is known here of sessions that the store has lost, on any thread."""
-    _knowing.append(known)
-
-
-def forget_by(known: Callable[[str], Record | None]) -> None:
-    """Take back ``know_by``."""
-    _knowing.remove(known)
-
-
 def look(sid: str) -> tuple[float, Record | None]:
-    """Return the store's now and the record, or None where there is none. Never counts as activity."""
+    """Return the store's now and the record, None if the session is over. Never counts as activity."""
     now, records = get_store().get([sid])
-    return now, records.get(sid) or _reopened(sid)
-
-
-def _reopened(sid: str) -> Record | None:
-    """Tell a store that came back empty what is known of a session that has tabs in this process."""
-    known = next((record for knows in tuple(_knowing) if (record := knows(sid))), None)
-    if known is None:
-        return None
-    # Another process may know more, and have told it just now.
-    opened = get_store().open(known, only_missing=True)
-    return opened or get_store().get([sid])[1].get(sid)
+    return now, records.get(sid) or told_again(sid)
 
 
 def has_ended(sid: str) -> bool:
@@ -67,6 +45,8 @@ def touch(sid: str, *, extend: bool = False, page: bool = False) -> tuple[float,
     Nudges where that ended a warning. What does not count, by ``policy.touched``, changes nothing.
     """
     now, records = get_store().touch({sid: 0.0}, extend, page)
+    if sid not in records and told_again(sid):
+        now, records = get_store().touch({sid: 0.0}, extend, page)
     before = records.get(sid)
     if before is None:
         return now, None
@@ -95,8 +75,6 @@ def admit(sid: str, *, counts: bool, extend: bool = False, page: bool = False) -
     """Say whether a session may be served now; end it if it is due. ``counts`` notes activity as well."""
     while True:
         now, record = touch(sid, extend=extend, page=page) if counts else look(sid)
-        if record is None and counts and look(sid)[1] is not None:
-            now, record = touch(sid, extend=extend, page=page)
         if record is None:
             return Admission(None, now, EndReason.UNKNOWN)
         status = evaluate(record, now)
@@ -121,6 +99,8 @@ def end(sid: str, reason: EndReason) -> Record | None:
     nothing has ended.
     """
     record = get_store().end(sid, reason)
+    if record is None and was_missing(sid):
+        record = get_store().end(sid, reason)
     if record is not None:
         _settle_on_commit([record])
     return record
@@ -216,10 +196,15 @@ def end_user_sessions(
     reason: EndReason | str = EndReason.REVOKED,
     keep: HttpRequest | str | None = None,
 ) -> int:
-    """End all sessions of a user (or primary key) but that of ``keep``; return how many it ended."""
+    """End all sessions of a user (or primary key) but that of ``keep``; return how many it ended.
+
+    Raises StoreUnavailable, too, while there may be others that the store has lost just now.
+    """
     kept = None if keep is None else sid_of(keep)
     sids = [record.sid for record in sessions_for(user) if record.sid != kept]
-    return sum(end(sid, EndReason(reason)) is not None for sid in sids)
+    ended = sum(end(sid, EndReason(reason)) is not None for sid in sids)
+    expect_all()
+    return ended
 
 
 def extend_session(request_or_sid: HttpRequest | str) -> Status | None:
@@ -238,10 +223,13 @@ def apply_policy(request_or_sid: HttpRequest | str, policy: Policy) -> bool:
     Otherwise a changed policy counts from the next login.
     """
     sid = sid_of(request_or_sid)
-    if sid is None or not get_store().set_policy(sid, policy):
+    if sid is None:
         return False
-    nudge(sid)
-    return True
+    store = get_store()
+    is_set = store.set_policy(sid, policy) or (was_missing(sid) and store.set_policy(sid, policy))
+    if is_set:
+        nudge(sid)
+    return is_set
 
 
 def sessions_for(user: Model | str | int) -> Sequence[Record]:

@@ -6,20 +6,19 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from . import bus, monitor, presenter
+from . import bus, losses, monitor, presenter
 from .batcher import Batcher
+from .losses import RecordsLostError
 from .policy import EndReason, Phase, Record, Status, evaluate, touched
+from .proof import Proof
 from .restoration import Restoration
 from .settling import DELETION_TIMEOUT, clean_up, delete_sessions
 from .store_clock import StoreClock
 from .stores import get_store
-from .tasks import Service
 from .threads import DatabaseThreads
 
 ACTIVITY_TICK = 0.25
 """Seconds for which activity may wait to be written together with other activity."""
-PROVE = 1.0
-"""Seconds within which the store has to prove that it still knows the sessions here."""
 SLICE = 25
 """Sessions whose tabs are told of their end before the event loop gets on with something else."""
 CLEAN_UP_TOGETHER = 100
@@ -88,7 +87,8 @@ class StoreCalls:
         self._ends_again = Batcher("end-again", self._restoration.end_again)
         self._deletion: Future[dict[str, Exception]] | None = None
         self._heard_at = self._loop.time()
-        self._prover = Service("proof", self._prove)
+        answered = self._restoration.answered
+        self._proof = Proof(self._store, lambda: self._heard_at, answered, self._look_at_any)
         ends = self._ends, self._due_ends, self._ends_again
         self._batchers = self._touches, self._extends, *ends, self._looks
 
@@ -97,15 +97,15 @@ class StoreCalls:
         self._store.start()
         for batcher in self._batchers:
             batcher.start()
-        self._prover.start()
-        monitor.know_by(self._listener.known)
+        self._proof.start()
+        losses.know_by(self._listener.known)
         # Else the first end would load all URLs of the project, while the loop waits.
         self._threads.submit(presenter.login_url)
 
     async def stop(self) -> None:
         """Make the calls that are still to be made, and end."""
-        monitor.forget_by(self._listener.known)
-        await self._prover.stop()
+        losses.forget_by(self._listener.known)
+        await self._proof.stop()
         for batcher in self._batchers:
             await batcher.stop()
         await self._store.astop()
@@ -123,8 +123,10 @@ class StoreCalls:
         self._looks.add(sid, None)
 
     async def find(self, sid: str) -> Found | None:
-        """Look at a session now; end it first if it is due."""
+        """Look at a session now; end it first if it is due. None if it is over."""
         found = await self._looks.ask(sid, None)
+        if found is None and await self._store.alost_lately():
+            raise RecordsLostError
         if found is not None and found.is_due:
             await self._due_ends.ask(sid, None)
             found = await self._looks.ask(sid, None)
@@ -165,16 +167,10 @@ class StoreCalls:
             self._ends_again.add(sid, None)
         self._listener.doubt_all()
 
-    async def _prove(self) -> None:
-        """Look at some session where nothing else is asked for: a store that lost all must not go unnoticed.
-
-        Else the next click of those who are connected would log them out.
-        """
-        while True:
-            await asyncio.sleep(PROVE)
-            sid = self._listener.any_sid()
-            if sid is not None and self._loop.time() - self._heard_at >= PROVE:
-                self.want_look(sid)
+    def _look_at_any(self) -> None:
+        sid = self._listener.any_sid()
+        if sid is not None:
+            self.want_look(sid)
 
     async def _look(self, batch: dict[str, None]) -> dict[str, Found]:
         asked_at = self._loop.time()
@@ -221,8 +217,15 @@ class StoreCalls:
         return found
 
     async def _end(self, batch: dict[str, EndReason]) -> dict[str, None]:
-        ended = [await self._store.aend(sid, reason) for sid, reason in batch.items()]
+        ended = [await self._end_one(sid, reason) for sid, reason in batch.items()]
         return await self._ended(batch, [record for record in ended if record is not None])
+
+    async def _end_one(self, sid: str, reason: EndReason) -> Record | None:
+        record = await self._store.aend(sid, reason)
+        if record is None and sid in await self._look({sid: None}):
+            # If the store had lost it, the look has told it again.
+            record = await self._store.aend(sid, reason)
+        return record
 
     async def _end_due(self, batch: dict[str, None]) -> dict[str, None]:
         return await self._ended(batch, await self._store.aend_due(batch))

@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AbstractUser
 from django.test import Client
 
-from realtime_session import monitor, restoration
+from realtime_session import losses, restoration
 from realtime_session.looks import looks
 from realtime_session.policy import EndReason, Record
 from realtime_session.restoration import Restoration
@@ -182,22 +182,6 @@ async def test_what_another_process_tells_at_the_same_time_is_not_undone(more: f
     assert kept(store, "sid") == found["sid"]
 
 
-def test_a_request_does_not_undo_what_another_process_has_told(
-    store: ForgetfulStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    known = Record("sid", "1", time.time() - 500, time.time() - 100)
-    told = replace(known, last_activity_at=time.time())
-
-    def knows(sid: str) -> Record:
-        # The other process is faster.
-        store.open(told)
-        return known
-
-    monkeypatch.setattr(monitor, "_knowing", [knows])
-    assert monitor.look("sid")[1] == told
-    assert kept(store, "sid") == told
-
-
 async def test_a_login_anew_is_no_loss(client: Client, store: ForgetfulStore) -> None:
     sid = await asid_of(client)
     async with tab(client) as socket, hears_no_end(socket):
@@ -235,4 +219,4 @@ async def test_a_few_ends_are_remembered_for_a_while(monkeypatch: pytest.MonkeyP
     now += restoration.REMEMBER_ENDS + 1
     known.ended(Record("5", "1", 0.0, 0.0, ended_at=1.0, end_reason=EndReason.IDLE))
     assert known.ends == ["5"]
-    assert monitor._knowing == []
+    assert losses._knowing == []

@@ -47,6 +47,14 @@ class BaseStore(ABC):
         """
         return 0
 
+    def lost_lately(self) -> bool:
+        """Say whether the store may have lost something in the last seconds, as when it was emptied.
+
+        A record that is missing then may be about to be told again. Whoever asks first after a loss
+        notes when it was; ``epoch`` shows it to each process that asks.
+        """
+        return False
+
     @abstractmethod
     def open(
         self, record: Record, as_of: float | None = None, only_missing: bool = False
@@ -171,6 +179,10 @@ class BaseStore(ABC):
 
     async def astop(self) -> None:  # noqa: B027  # optional
         """That event loop is done with the store: called as often as ``start``."""
+
+    async def alost_lately(self) -> bool:
+        """See ``lost_lately``."""
+        return await self._run(self.lost_lately)
 
     async def aopen(
         self, record: Record, as_of: float | None = None, only_missing: bool = False

@@ -858,10 +858,24 @@ def test_job_runs_at_once_where_nothing_is_to_be_committed(store):
     assert jobs == [1]
 
 
+def test_nothing_was_lost_lately_where_nothing_can_have_been_for_long(store, clock):
+    store.lost_lately()
+    clock.advance(3600)
+    assert store.lost_lately() is False
+
+
+async def test_that_has_an_async_twin(store, clock):
+    await store.alost_lately()
+    clock.advance(3600)
+    assert await store.alost_lately() is False
+
+
 def test_epoch_stays_while_nothing_can_have_been_lost(store, clock):
     epoch = store.epoch
     assert isinstance(epoch, int)
     store.open(record())
+    store.lost_lately()
     clock.advance(1000)
     store.end_due([sid()])
+    store.lost_lately()
     assert store.epoch == epoch

@@ -558,6 +558,7 @@ def live(store, clock):
     store.finish([sid()])
     assert store.all()
     assert store.purge(0) == 1
+    store.lost_lately()
 
 
 def told(job):

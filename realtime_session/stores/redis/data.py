@@ -15,6 +15,8 @@ finished  sid, NUL, session key    when it ended; finished
 keys      session key, NUL, sid    0; ended records
 leases    sid                      a lower bound of the earliest end of a lease
 ========  =======================  =====================================================
+
+and ``begun``, the instant at which it was first looked whether the partition had been emptied.
 """
 
 from collections.abc import Callable, Iterable
@@ -28,7 +30,7 @@ from .wire import Plan, Replies
 
 PARTITIONS = 16
 _CHUNK = 500
-_GET, _PAST = Script("get"), Script("past")
+_GET, _PAST, _BEGUN = map(Script, ("get", "past", "begun"))
 
 
 def partition_of(sid: str) -> int:
@@ -123,6 +125,13 @@ class Data:
         asked = groups(sids)
         answers = yield self.calls(_GET, asked, how=[self.now()], each=lambda sid: [])
         return merged(asked, answers)
+
+    def begun(self) -> Plan[list[tuple[float, float]]]:
+        """Return now, and since when it holds what it was told, for each partition; note what nobody has."""
+        answers = yield [
+            _BEGUN.call([self.index(n, "begun")], self.now()) for n in range(PARTITIONS)
+        ]
+        return [(float(now), float(begun)) for now, begun in answers]
 
     def past(self, index: str, age: float, limit: int) -> Plan[list[str]]:
         """Return at most ``limit`` members with a score of at least ``age`` seconds ago, the lowest first."""

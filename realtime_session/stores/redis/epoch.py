@@ -1,22 +1,40 @@
-"""Whether the Redis server is still the one that was told and asked before."""
+"""Whether the Redis server is still the one that was told and asked before, with all that it was told."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from redis.exceptions import ResponseError
 
+LOSS_GRACE = 10.0
+"""Seconds after a loss for which a missing record may still be told again.
+
+A process with tabs looks for losses every second; a call that is under way then gives up after 2, the next
+one is made up to 2 later. As much again is left to tell thousands of records.
+"""
+
+Beginnings = list[tuple[float, float]]
+"""The server's now, and since when it holds what it was told, for each partition."""
+
 
 class Epoch:
-    """``number`` rises when a new connection finds another history than those before it found.
+    """``number`` rises with what shows that the server may have lost something.
 
-    A server's history is that of its process (``run_id``, another one after a restart) and of its data
-    (``master_replid``, another one after a failover). In a Cluster (``by_address``) each address has its own;
-    one that is new tells of a failover if its server was a replica before (``master_replid2``). Where INFO is
-    forbidden, nothing is known.
+    That is a new connection which finds another history than those before it found. A server's history is
+    that of its process (``run_id``, another one after a restart) and of its data (``master_replid``, another
+    one after a failover). In a Cluster (``by_address``) each address has its own; one that is new tells of a
+    failover if its server was a replica before (``master_replid2``). Where INFO is forbidden, nothing is
+    known of that. And it is a partition that has begun anew, as somebody emptied it.
+
+    ``clock`` tells monotonic seconds.
     """
 
-    def __init__(self, *, by_address: bool) -> None:
+    def __init__(self, *, by_address: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._by_address = by_address
+        self._clock = clock
         self._histories: dict[str, tuple[bytes, bytes]] = {}
+        self._begun: list[float] = []
+        self._other_history_at = float("-inf")
         self.number = 0
 
     def on_connect(self, connection: Any) -> None:
@@ -46,4 +64,14 @@ class Epoch:
         known = self._histories.get(address)
         if (known is None and self._histories and was_replica) or known not in (None, history):
             self.number += 1
+            self._other_history_at = self._clock()
         self._histories[address] = history
+
+    def lost_lately(self, beginnings: Beginnings) -> bool:
+        """Say whether there was a loss in the last ``LOSS_GRACE`` seconds, with what was found just now."""
+        known, self._begun = self._begun, [begun for _, begun in beginnings]
+        if known and known != self._begun:
+            self.number += 1
+        # In either direction: a clock that was set back by an hour shall not make it last for an hour.
+        is_young = any(abs(now - begun) < LOSS_GRACE for now, begun in beginnings)
+        return is_young or self._clock() - self._other_history_at < LOSS_GRACE

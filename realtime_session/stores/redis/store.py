@@ -73,6 +73,10 @@ class RedisStore(BaseStore):
         return self._clients.epoch.number
 
     @planned
+    def lost_lately(self) -> Plan[bool]:
+        return self._clients.epoch.lost_lately((yield from self._data.begun()))
+
+    @planned
     def open(
         self, record: Record, as_of: float | None = None, only_missing: bool = False
     ) -> Plan[Record | None]:
