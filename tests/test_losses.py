@@ -124,6 +124,17 @@ class TestRequest:
         looks.forget([sid_of(client)])
         assert client.get("/write/").status_code == 503
 
+    def test_that_finds_its_record_asks_for_nothing_else(
+        self, client: Client, redis: RedisServer
+    ) -> None:
+        client.get("/whoami/")
+        looks.forget([sid_of(client)])
+        redis.ask("CONFIG", "RESETSTAT")
+        assert client.get("/whoami/").status_code == 200
+        asked = {name: each["calls"] for name, each in redis.ask("INFO", "commandstats").items()}
+        del asked["cmdstat_config|resetstat"]
+        assert asked == {"cmdstat_evalsha": 1, "cmdstat_mget": 1}, "the second by the first"
+
     def test_of_somebody_anonymous_is_none_of_this(self, lost: Record) -> None:
         assert Client().get("/whoami/").json() == {"user": "", "ended": None}
 

@@ -96,13 +96,6 @@ def test_a_clock_that_is_set_back_is_no_loss(store, clock):
     assert not store.lost_lately()
 
 
-def test_it_is_asked_in_one_round_trip(store, admin):
-    admin.config_resetstat()
-    store.lost_lately()
-    assert admin.info("commandstats")["cmdstat_evalsha"]["calls"] == PARTITIONS
-    assert admin.info("stats")["total_reads_processed"] <= 3
-
-
 def test_by_the_clock_of_the_server_too(server, admin):
     store = RedisStore(server.url)
     assert store.lost_lately()

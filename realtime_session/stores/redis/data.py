@@ -30,7 +30,7 @@ from .wire import Plan, Replies
 
 PARTITIONS = 16
 _CHUNK = 500
-_GET, _PAST, _BEGUN = map(Script, ("get", "past", "begun"))
+_GET, _PAST = Script("get"), Script("past")
 
 
 def partition_of(sid: str) -> int:
@@ -126,12 +126,15 @@ class Data:
         answers = yield self.calls(_GET, asked, how=[self.now()], each=lambda sid: [])
         return merged(asked, answers)
 
-    def begun(self) -> Plan[list[tuple[float, float]]]:
-        """Return now, and since when it holds what it was told, for each partition; note what nobody has."""
-        answers = yield [
-            _BEGUN.call([self.index(n, "begun")], self.now()) for n in range(PARTITIONS)
-        ]
-        return [(float(now), float(begun)) for now, begun in answers]
+    def begun(self) -> Plan[tuple[float, list[float]]]:
+        """Return now, and since when each partition holds what it was told: since now, if nobody noted it."""
+        now, _ = yield from self.get([])
+        keys = [self.index(n, "begun") for n in range(PARTITIONS)]
+        # Not SET … NX GET, of which redis-py keeps the answer to itself.
+        notes = [Call(("SET", key, to_text(now), "NX")) for key in keys]
+        found = yield [*notes, *(Call(("GET", key)) for key in keys)]
+        # Where there is none, it was emptied in between.
+        return now, [now if begun is None else float(begun) for begun in found[PARTITIONS:]]
 
     def past(self, index: str, age: float, limit: int) -> Plan[list[str]]:
         """Return at most ``limit`` members with a score of at least ``age`` seconds ago, the lowest first."""

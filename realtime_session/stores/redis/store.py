@@ -74,7 +74,7 @@ class RedisStore(BaseStore):
 
     @planned
     def lost_lately(self) -> Plan[bool]:
-        return self._clients.epoch.lost_lately((yield from self._data.begun()))
+        return self._clients.epoch.lost_lately(*(yield from self._data.begun()))
 
     @planned
     def open(
