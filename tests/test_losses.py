@@ -258,7 +258,7 @@ class TestPythonApi:
 
 
 @pytest.mark.parametrize(("here", "there"), [("daphne", "uvicorn"), ("uvicorn", "granian")])
-async def test_a_process_that_knows_nothing_waits_for_the_one_that_does(
+async def test_a_process_without_the_tab_waits_for_the_one_that_does(
     start: Callable[..., Server], redis: RedisServer, here: str, there: str
 ) -> None:
     policy = {"STORE": {"BACKEND": STORE, "OPTIONS": {"url": redis.url}}}
@@ -268,6 +268,7 @@ async def test_a_process_that_knows_nothing_waits_for_the_one_that_does(
     elsewhere.http.cookies = anna.http.cookies
     async with anna.tab() as tab:
         await hear_only(tab, "state")
+        assert (await asyncio.to_thread(elsewhere.http.get, "/whoami/")).json()["user"] == "anna"
         knowing.send(signal.SIGSTOP)
         await asyncio.to_thread(redis.ask, "FLUSHALL")
         await asyncio.sleep(1.1)  # for which a look may hold

@@ -23,6 +23,8 @@ class Epoch:
     failover if its server was a replica before (``master_replid2``). Where INFO is forbidden, nothing is
     known of that. And it is a partition that has begun anew, as somebody emptied it.
 
+    A process that is new to a store takes it as it is: a store that has just been set up has lost nothing.
+
     ``clock`` tells monotonic seconds.
     """
 
@@ -30,6 +32,7 @@ class Epoch:
         self._by_address = by_address
         self._clock = clock
         self._histories: dict[str, tuple[bytes, bytes]] = {}
+        self._first: list[float] = []
         self._begun: list[float] = []
         self._other_history_at = float("-inf")
         self.number = 0
@@ -64,6 +67,11 @@ class Epoch:
             self._other_history_at = self._clock()
         self._histories[address] = history
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it was asked before since when the store holds what it was told."""
+        return bool(self._begun)
+
     def lost_lately(self, now: float, begun: list[float]) -> bool:
         """Say whether there was a loss in the last ``LOSS_GRACE`` seconds.
 
@@ -72,6 +80,8 @@ class Epoch:
         known, self._begun = self._begun, begun
         if known and known != begun:
             self.number += 1
+        self._first = self._first or begun
+        anew = [instant for instant, first in zip(begun, self._first, strict=True) if instant != first]
         # In either direction: a clock that was set back by an hour shall not make it last for an hour.
-        is_young = any(abs(now - instant) < LOSS_GRACE for instant in begun)
+        is_young = any(abs(now - instant) < LOSS_GRACE for instant in anew)
         return is_young or self._clock() - self._other_history_at < LOSS_GRACE

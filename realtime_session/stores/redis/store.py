@@ -37,7 +37,7 @@ def planned(
 
     @wraps(plan)
     def operation(self: "RedisStore", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._clients.run(plan(self, *args, **kwargs))
+        return self._clients.run(self._after_first(plan(self, *args, **kwargs)))
 
     return operation
 
@@ -255,7 +255,13 @@ class RedisStore(BaseStore):
 
     async def _run(self, operation: Callable[..., T], *args: Any) -> T:
         plan = operation.__func__.__wrapped__  # type: ignore[attr-defined]  # see ``planned``
-        return await self._clients.arun(plan(self, *args))
+        return await self._clients.arun(self._after_first(plan(self, *args)))
+
+    def _after_first(self, plan: Plan[T]) -> Plan[T]:
+        """Return the plan; the first of all asks since when the store holds what it was told."""
+        if not self._clients.epoch.is_known:
+            self._clients.epoch.lost_lately(*(yield from self._data.begun()))
+        return (yield from plan)
 
 
 def _token() -> str:
