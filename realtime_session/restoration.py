@@ -55,6 +55,10 @@ class Restoration:
         ):
             self._ends.popitem(last=False)
 
+    def has_ended(self, sid: str) -> bool:
+        """Say whether a session is known to have ended, of late. On any thread."""
+        return sid in self._ends
+
     def away(self) -> None:
         """Know that the store did not answer."""
         self._was_away = True

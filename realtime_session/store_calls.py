@@ -98,13 +98,13 @@ class StoreCalls:
         for batcher in self._batchers:
             batcher.start()
         self._proof.start()
-        losses.know_by(self._listener.known)
+        losses.know_by(self._live)
         # Else the first end would load all URLs of the project, while the loop waits.
         self._threads.submit(presenter.login_url)
 
     async def stop(self) -> None:
         """Make the calls that are still to be made, and end."""
-        losses.forget_by(self._listener.known)
+        losses.forget_by(self._live)
         await self._proof.stop()
         for batcher in self._batchers:
             await batcher.stop()
@@ -187,7 +187,11 @@ class StoreCalls:
         return found
 
     def _known(self, sids: Iterable[str]) -> dict[str, Record]:
-        return {sid: record for sid in sids if (record := self._listener.known(sid))}
+        return {sid: record for sid in sids if (record := self._live(sid))}
+
+    def _live(self, sid: str) -> Record | None:
+        # Tabs hear of an end only after its Django session is deleted: meanwhile nothing may revive it.
+        return None if self._restoration.has_ended(sid) else self._listener.known(sid)
 
     async def _touch(self, batch: dict[str, float]) -> dict[str, Found]:
         ages = {sid: max(0.0, self._loop.time() - at) for sid, at in batch.items()}
@@ -240,6 +244,8 @@ class StoreCalls:
         return {}
 
     async def _settle(self, ended: list[Record]) -> None:
+        for record in ended:
+            self._restoration.ended(record)
         earlier = self._deletion
         self._deletion = deletion = self._threads.submit(delete_sessions, ended)
         try:

@@ -1,6 +1,7 @@
 """A store that has lost something is told again, by the processes that know better."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AbstractUser
 from django.test import Client
 
-from realtime_session import losses, restoration
+from realtime_session import losses, restoration, settling, store_calls
 from realtime_session.looks import looks
 from realtime_session.policy import EndReason, Record
 from realtime_session.restoration import Restoration
@@ -205,6 +206,30 @@ async def test_an_end_that_was_lost_is_ended_again_and_not_signalled_again(
         assert kept(store, sid).ended_at is None
         await until(lambda: kept(store, sid).finished)
         assert kept(store, sid).end_reason is EndReason.LOGOUT
+    assert ends == [sid]
+
+
+async def test_an_end_that_is_lost_before_its_tabs_have_heard_of_it_is_not_undone(
+    client: Client, store: ForgetfulStore, ends: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sid = await asid_of(client)
+    is_lost = threading.Event()
+
+    def lose_and_delete(records: list[Record]) -> dict[str, Exception]:
+        store.go_back({})
+        is_lost.set()
+        time.sleep(settling.DELETION_TIMEOUT / 2)
+        return settling.delete_sessions(records)
+
+    monkeypatch.setattr(store_calls, "delete_sessions", lose_and_delete)
+    async with tab(client) as socket, tab(client) as other:
+        await socket.say("logout")
+        await until(is_lost.is_set)
+        await other.say("sync")
+        for each in (socket, other):
+            assert (await each.hear("expired"))["reason"] == "logout"
+        await until(lambda: ends)
+    assert kept(store, sid) is None
     assert ends == [sid]
 
 
