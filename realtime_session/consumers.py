@@ -9,6 +9,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from msgspec import UNSET
 
 from . import drain, metrics, presenter, protocol
+from .findings import Found
 from .handshake import Handshake
 from .hub import Hub
 from .local_session import expired, unavailable
@@ -25,7 +26,6 @@ from .protocol import (
     Extend,
     Sync,
 )
-from .store_calls import Found
 from .stores import StoreUnavailable
 from .tab import Send, Tab
 from .watch import TooManyTabsError

@@ -9,11 +9,11 @@ from contextlib import suppress
 
 from . import bus
 from .drain import Drain
+from .findings import Found
 from .identity import Identities
 from .link import Link
 from .protocol import CloseCode
 from .revalidator import Revalidator
-from .store_calls import Found
 from .sweeper import Sweeper
 from .tab import Tab
 from .threads import DatabaseThreads

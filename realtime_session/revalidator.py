@@ -8,10 +8,11 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from . import conf
+from .findings import Found
 from .identity import Identities
 from .logs import get_logger
 from .policy import EndReason, Record
-from .store_calls import Found, StoreCalls
+from .store_calls import StoreCalls
 from .stores import StoreUnavailable
 from .tasks import Service
 

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from . import conf, metrics
+from .findings import Found
 from .local_session import LocalSession
 from .policy import Record
 from .presence import Presence
 from .protocol import CloseCode
 from .scheduler import Scheduler
-from .store_calls import Found, StoreCalls
+from .store_calls import StoreCalls
 from .tab import Tab
 from .threads import DatabaseThreads
 

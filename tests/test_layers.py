@@ -25,7 +25,7 @@ LAYERS = [
     },
     {"metrics"},
     {"logs"},
-    {"values", "tasks", "store_clock", "journal"},
+    {"values", "tasks", "store_clock", "journal", "findings"},
     {"conf", "wording", "tab", "nudges"},
     {"stores", "channel_layer"},
     {"courier"},
