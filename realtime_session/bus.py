@@ -6,7 +6,6 @@ of the channel layer, which each process joins with a single channel.
 """
 
 import atexit
-import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Protocol
@@ -14,6 +13,7 @@ from typing import Protocol
 from . import metrics
 from .channel_layer import crossing_layer
 from .courier import Courier
+from .forks import in_each_fork
 from .logs import get_logger
 
 logger = get_logger(__name__)
@@ -80,13 +80,11 @@ def tell_this_process(sids: list[str]) -> None:
         listener(sids)
 
 
-def _after_fork() -> None:
-    """Begin anew: a fork has none of its parent's threads and loops, but may have a lock that one held."""
+@in_each_fork
+def _begin_anew() -> None:
     global _courier
     _courier = Courier()
     _relays.clear()
 
 
 atexit.register(lambda: _courier.finish())
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+from .forks import in_each_fork
+
 DRAIN_TIMEOUT = 6.0
 """Seconds that the server may be kept waiting: less than the 10 that containers get to stop."""
 REFUSE_FOR = 30.0
@@ -126,11 +128,8 @@ class Drain:
             signal.raise_signal(signal.SIGTERM)
 
 
-def _after_fork() -> None:
+@in_each_fork
+def _give_back() -> None:
     for drain in tuple(_started):
         drain.after_fork()
     _started.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -1,12 +1,12 @@
 """Whether the process answers, and whether it can do its work: for probes, of which nothing is asked.
 
 They carry no cookie, so that they touch no session and count as nobody's activity; what is said to them is
-no secret. ``path("health/", include("realtime_session.health_urls"))`` gives them a place.
+no secret. They answer on the event loop where there is one: a slow view delays no probe, nor a probe a view.
+``path("health/", include("realtime_session.health_urls"))`` gives them a place.
 """
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -18,6 +18,7 @@ from django.views.decorators.http import require_safe
 
 from . import channel_layer
 from .decorators import passive
+from .forks import in_each_fork
 from .logs import get_logger
 from .stores import get_store
 from .threads import DatabaseThreads
@@ -37,16 +38,34 @@ class Question:
         self._name = name
         self._ask = ask
         self._lock = threading.Lock()
-        self._answer: Future[str] | None = None
+        self._reply: Future[str] | None = None
 
-    def begin(self) -> "Future[str]":
-        """Return the answer to come."""
+    async def answer(self) -> str:
+        """Return the answer, the name of the error, or that there is none in time."""
+        try:
+            async with asyncio.timeout(READY_WITHIN):
+                return await asyncio.wrap_future(self._asked())
+        except TimeoutError:
+            return f"no answer within {READY_WITHIN:g} s"
+
+    def _asked(self) -> "Future[str]":
         with self._lock:
-            if self._answer is None or self._answer.done():
+            if self._reply is None or self._reply.done():
+                reply: Future[str] = Future()
+                self._reply = reply
+                # Else who gives up would take it from the others who wait.
+                reply.set_running_or_notify_cancel()
                 threads = DatabaseThreads(1, f"realtime-session-{self._name}")
-                self._answer = threads.submit(self._ask)
+                threads.submit(lambda: reply.set_result(self._try()))
                 threads.stop()
-            return self._answer
+            return self._reply
+
+    def _try(self) -> str:
+        try:
+            return self._ask()
+        except Exception as error:
+            # Its name alone: what it says may name hosts and users.
+            return type(error).__name__
 
 
 def _ask_store() -> str:
@@ -73,21 +92,18 @@ _store = Question("ask-store", _ask_store)
 _layer = Question("ask-layer", _ask_layer)
 
 
-def _answer(question: "Future[str]", give_up_at: float) -> str:
-    try:
-        return question.result(max(0.0, give_up_at - time.monotonic()))
-    except TimeoutError:
-        return f"no answer within {READY_WITHIN:g} s"
-    except Exception as error:
-        # Its name alone: what it says may name hosts and users.
-        return type(error).__name__
+@in_each_fork
+def _begin_anew() -> None:
+    global _store, _layer
+    _store = Question("ask-store", _ask_store)
+    _layer = Question("ask-layer", _ask_layer)
 
 
 @login_not_required
 @passive
 @never_cache
 @require_safe
-def live(request: HttpRequest) -> HttpResponse:
+async def live(request: HttpRequest) -> HttpResponse:
     """Answer 200: the process runs and serves requests. Asks nothing and nobody."""
     return JsonResponse({"status": "live"})
 
@@ -96,31 +112,21 @@ def live(request: HttpRequest) -> HttpResponse:
 @passive
 @never_cache
 @require_safe
-def ready(request: HttpRequest) -> HttpResponse:
+async def ready(request: HttpRequest) -> HttpResponse:
     """Answer 200 if the store answers, else 503; within ``READY_WITHIN`` seconds.
 
     A channel layer that fails is ``degraded``, and still 200: all processes are on the same one, so that a
     503 would take all of them away, and what is lost is some speed. Tabs then hear of what happened in
     another process when theirs looks by itself.
     """
-    store, layer = _store.begin(), _layer.begin()
-    give_up_at = time.monotonic() + READY_WITHIN
-    found = {"store": _answer(store, give_up_at), "channel_layer": _answer(layer, give_up_at)}
-    if found["store"] != "ok":
-        status = "unready"
-    else:
-        status = "ready" if found["channel_layer"] in ("ok", "none") else "degraded"
+    store, layer = await asyncio.gather(_store.answer(), _layer.answer())
+    works = "ready" if layer in ("ok", "none") else "degraded"
+    status = works if store == "ok" else "unready"
+    found = {"status": status, "store": store, "channel_layer": layer}
     if status != "ready":
         logger.warning(
             "A probe was told %s: store %s, channel layer %s.",
-            status,
-            found["store"],
-            found["channel_layer"],
-            extra={
-                "event": "not_ready",
-                "status": status,
-                "store": found["store"],
-                "channel_layer": found["channel_layer"],
-            },
+            *(status, store, layer),
+            extra={"event": "not_ready", **found},
         )
-    return JsonResponse({"status": status, **found}, status=503 if status == "unready" else 200)
+    return JsonResponse(found, status=503 if status == "unready" else 200)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from . import bus
 from .drain import Drain
 from .findings import Found
+from .forks import in_each_fork
 from .identity import Identities
 from .link import Link
 from .protocol import CloseCode
@@ -23,6 +24,14 @@ THREADS = 4
 CLOSE_TIMEOUT = 3.0  # for which slow tabs may keep a stopping process from writing what is left
 
 _hubs: dict[asyncio.AbstractEventLoop, "Hub"] = {}
+
+
+@in_each_fork
+def _begin_anew() -> None:
+    for hub in _hubs.values():
+        with suppress(ValueError):  # it was about to start, or stopping
+            bus.unlisten(hub.hear)
+    _hubs.clear()
 
 
 class Hub:

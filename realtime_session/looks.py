@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 from . import bus
+from .forks import in_each_fork
 from .policy import Phase, Record, evaluate
 
 MAX_LOOKS = 10_000
@@ -35,6 +36,10 @@ class Looks:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget everything, whoever is at it."""
         self._looks: OrderedDict[str, Look] = OrderedDict()
         self._cookies: dict[str, str] = {}
         self._lock = Lock()
@@ -79,3 +84,4 @@ class Looks:
 
 looks = Looks()
 bus.listen(looks.forget)
+in_each_fork(looks.begin_anew)

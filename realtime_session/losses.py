@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+from .forks import in_each_fork
 from .policy import Record
 from .stores import StoreUnavailable, get_store
 
 _knowing: list[Callable[[str], Record | None]] = []
+in_each_fork(_knowing.clear)
 
 
 class RecordsLostError(StoreUnavailable):

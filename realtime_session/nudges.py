@@ -5,12 +5,13 @@ and sends one without sids from time to time: whoever misses a number looks at a
 """
 
 import asyncio
-import os
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any
+
+from .forks import in_each_fork
 
 GROUP = "realtime-session"
 MAX_SIDS = 500
@@ -19,12 +20,21 @@ MAX_QUEUED = 20_000
 MAX_SENDERS = 10_000
 SEND_TIMEOUT = 5.0
 
-_token = secrets.token_hex(8)
+_origin = ""
+
+
+@in_each_fork
+def _begin_anew() -> None:
+    global _origin
+    _origin = secrets.token_hex(8)
+
+
+_begin_anew()
 
 
 def origin() -> str:
     """Return a name for this process, which a fork does not share."""
-    return f"{_token}-{os.getpid()}"
+    return _origin
 
 
 class Outbox:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from . import bus, engine
+from .forks import in_each_fork
 from .logs import get_logger, short
 from .policy import Record
 from .signals import session_ended
@@ -25,6 +26,15 @@ _undeleted: dict[str, tuple[float, Record]] = {}
 """Ended here, but their Django sessions could not be deleted, at that monotonic time."""
 RETRY_FOR = 120.0
 """Seconds for which this process tries again by itself: well before another one takes the ends over."""
+
+
+@in_each_fork
+def _begin_anew() -> None:
+    # What its parent is at is its parent's.
+    global _lock
+    _lock = threading.Lock()
+    for what in (_under_way, _signalled, _undeleted):
+        what.clear()
 
 
 def settle(records: Sequence[Record], is_repeated: bool = False) -> None:

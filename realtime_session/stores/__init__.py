@@ -5,6 +5,7 @@ import threading
 from django.utils.module_loading import import_string
 
 from .. import conf
+from ..forks import in_each_fork
 from ..values import StoreSetting
 from .base import BaseStore, StoreUnavailable
 
@@ -12,6 +13,13 @@ __all__ = ["BaseStore", "StoreUnavailable", "get_store"]
 
 _lock = threading.Lock()
 _made: tuple[StoreSetting, BaseStore] | None = None
+
+
+@in_each_fork
+def _begin_anew() -> None:
+    # A store has locks, threads and connections.
+    global _lock, _made
+    _lock, _made = threading.Lock(), None
 
 
 def get_store() -> BaseStore:

@@ -7,7 +7,6 @@ answered in time is not asked again.
 
 import asyncio
 import builtins
-import os
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -30,26 +29,17 @@ class Clients:
     def __init__(self, options: Options) -> None:
         self._options = options
         self.epoch = Epoch(by_address=options.is_cluster)
-        self._of_process: dict[int, _Sync] = {}
+        self._of_process = _Sync(options, self.epoch)
         self._of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Async] = WeakKeyDictionary()
 
     def run(self, plan: Plan[T]) -> T:
         """Run a plan on this thread. Raises StoreUnavailable."""
-        client = self._of_this_process()
+        client = self._of_process
         try:
             with client.place():
                 return client.run(wire(plan))
         except ERRORS as error:
             raise unavailable(error) from shown(error)
-
-    def _of_this_process(self) -> "_Sync":
-        # No lock: a process that was forked in the middle of this would find it locked for ever.
-        process = os.getpid()
-        if process not in self._of_process:
-            self._of_process.setdefault(process, _Sync(self._options, self.epoch))
-            for parent in self._of_process.keys() - {process}:
-                self._of_process.pop(parent, None)
-        return self._of_process[process]
 
     async def arun(self, plan: Plan[T]) -> T:
         """Run a plan on the running event loop. Raises StoreUnavailable."""
