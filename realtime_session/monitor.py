@@ -17,7 +17,7 @@ from . import bus, engine
 from .losses import expect_all, told_again, was_missing
 from .policy import EndReason, Phase, Policy, Record, Status, evaluate, touched
 from .settling import catch_up, settle
-from .stores import get_store
+from .stores import StoreUnavailable, get_store
 
 SWEEP_BATCH = 500
 SETTLE_AFTER = 300.0
@@ -25,6 +25,8 @@ SETTLE_AFTER = 300.0
 
 Receivers of ``session_ended`` that take longer than this may be called twice.
 """
+MOST_LOOKS = 5
+"""Looks at a session that is past its deadline, and always was active or ended by somebody else just then."""
 
 
 def look(sid: str) -> tuple[float, Record | None]:
@@ -72,8 +74,12 @@ class Admission(NamedTuple):
 
 
 def admit(sid: str, *, counts: bool, extend: bool = False, page: bool = False) -> Admission:
-    """Say whether a session may be served now; end it if it is due. ``counts`` notes activity as well."""
-    while True:
+    """Say whether a session may be served now; end it if it is due. ``counts`` notes activity as well.
+
+    Raises StoreUnavailable as well where this transaction does not see what others did to the session since
+    it began, as where reads are repeatable: another transaction will.
+    """
+    for _ in range(MOST_LOOKS):
         now, record = touch(sid, extend=extend, page=page) if counts else look(sid)
         if record is None:
             return Admission(None, now, EndReason.UNKNOWN)
@@ -84,6 +90,7 @@ def admit(sid: str, *, counts: bool, extend: bool = False, page: bool = False) -
             return Admission(record, now, status.reason)
         # Somebody else ended it or was active just now: look again.
         counts = False
+    raise StoreUnavailable("this transaction sees an old record")
 
 
 def why_gone(session_key: str) -> EndReason | None:

@@ -152,6 +152,26 @@ class TestTransactions:
             assert ended is not None
             assert store.get([sid()])[1] == {sid(): ended}
 
+    @pytest.mark.parametrize("server", ["mariadb"])
+    def test_session_that_was_active_after_an_old_snapshot_is_not_looked_at_for_ever(
+        self, server, start, clock, monkeypatch, django_db_blocker
+    ):
+        with django_db_blocker.unblock():
+            alias = start(server).alias
+            store = start(server).make(clock)
+            monkeypatch.setattr(monitor, "get_store", lambda: store)
+            store.open(record())
+            clock.advance(90)
+            with connections[alias].cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            with transaction.atomic(using=alias):
+                store.get([sid()])
+                elsewhere(lambda: store.touch({sid(): 0}, extend=True))
+                clock.advance(10)
+                with pytest.raises(StoreUnavailable, match="old record"):
+                    monitor.admit(sid(), counts=False)
+            assert monitor.admit(sid(), counts=False).ended is None
+
 
 def elsewhere(job):
     """Runs ``job`` on another connection, to its end."""
