@@ -122,11 +122,18 @@ async def ready(request: HttpRequest) -> HttpResponse:
     store, layer = await asyncio.gather(_store.answer(), _layer.answer())
     works = "ready" if layer in ("ok", "none") else "degraded"
     status = works if store == "ok" else "unready"
-    found = {"status": status, "store": store, "channel_layer": layer}
     if status != "ready":
         logger.warning(
             "A probe was told %s: store %s, channel layer %s.",
-            *(status, store, layer),
-            extra={"event": "not_ready", **found},
+            status,
+            store,
+            layer,
+            extra={
+                "event": "not_ready",
+                "status": status,
+                "store": store,
+                "channel_layer": layer,
+            },
         )
+    found = {"status": status, "store": store, "channel_layer": layer}
     return JsonResponse(found, status=503 if status == "unready" else 200)
