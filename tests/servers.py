@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,8 @@ class Server:
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,
+                # Its workers are of its group: granian's would outlive it when it is killed.
+                process_group=0,
             )
         wait_for(self._process, self.port, self.log)
 
@@ -130,9 +132,12 @@ class Server:
         self._process.send_signal(number)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int | None:
-        """Stop the process, if it still runs; return its exit status."""
+        """Stop the process, if it still runs; kill it with its workers; return its exit status."""
         if self._process is None:
             return None
+        if number == signal.SIGKILL:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
         self._process.send_signal(number)
         status = self._process.wait(timeout=30)
         self._process = None

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -35,6 +36,11 @@ async def close_code(tab: Any) -> int:
     with pytest.raises(ConnectionClosed):
         await asyncio.wait_for(tab.recv(), 5)
     return int(tab.close_code)
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 @every_server
@@ -157,6 +163,16 @@ async def test_a_killed_server_loses_no_deadline(start: Start) -> None:
     assert after["expires_in"] == pytest.approx(state["expires_in"] - passed, abs=0.1)
     assert leaves.http.get("/whoami/").json() == {"user": "", "ended": "idle"}
     assert stays.http.get("/whoami/").json()["user"] == "anna"
+
+
+@every_server
+def test_a_killed_server_leaves_no_worker_behind(start: Start, name: str) -> None:
+    server = start(name)
+    server.stop(signal.SIGKILL)
+    give_up_at = time.monotonic() + 5
+    while is_open(server.port):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.01)
 
 
 async def test_two_processes_share_the_truth_without_any_layer(start: Start) -> None:
