@@ -33,7 +33,7 @@ LAYERS = [
     {"settling", "losses"},
     {"monitor", "looks", "link", "identity", "local_session", "handshake", "passivity", "answers"},
     {"logins", "sweeper", "restoration", "proof"},
-    {"store_calls"},
+    {"store_calls", "visit"},
     {"revalidator", "presence"},
     {"watch"},
     {"hub"},
