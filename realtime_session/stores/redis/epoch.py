@@ -81,7 +81,9 @@ class Epoch:
         if known and known != begun:
             self.number += 1
         self._first = self._first or begun
-        anew = [instant for instant, first in zip(begun, self._first, strict=True) if instant != first]
+        anew = [
+            instant for instant, first in zip(begun, self._first, strict=True) if instant != first
+        ]
         # In either direction: a clock that was set back by an hour shall not make it last for an hour.
         is_young = any(abs(now - instant) < LOSS_GRACE for instant in anew)
         return is_young or self._clock() - self._other_history_at < LOSS_GRACE
