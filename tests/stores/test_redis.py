@@ -69,6 +69,11 @@ def is_there(store):
     return sid() in store.get([sid()])[1]
 
 
+def kept(admin):
+    """The keys that there are, but for those that say since when the store was not emptied."""
+    return [key for key in admin.scan_iter(count=1000) if not key.endswith(":begun")]
+
+
 def connections(admin):
     """How many there are, the one that asks aside."""
     return len(admin.client_list()) - 1
@@ -139,7 +144,7 @@ class TestKeys:
             admin.delete(key)
             assert store.all() == []
         assert store.purge(0) == (0 if expired else 1)
-        assert admin.keys() == []
+        assert kept(admin) == []
 
     def test_tabs_of_a_session_that_was_purged_go_with_their_lease(self, make, admin, clock):
         store = make(clock=clock)
@@ -150,7 +155,7 @@ class TestKeys:
         store.purge(0)
         clock.advance(30)
         store.close_lapsed()
-        assert admin.keys() == []
+        assert kept(admin) == []
 
     def test_what_was_evicted_and_opened_again_is_not_taken_for_ended(self, make, admin, clock):
         store = make(clock=clock)
@@ -190,7 +195,7 @@ class TestKeys:
         assert store.claim_unfinished(50, 5) == ([] if finished else [ended])
         store.finish([sid()])
         assert store.purge(50) == 1
-        assert admin.keys() == []
+        assert kept(admin) == []
 
     def test_half_a_character_does_no_harm(self, make, clock):
         store = make(clock=clock)
