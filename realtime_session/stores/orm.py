@@ -177,7 +177,8 @@ class ORMStore(BaseStore):
     def for_user(self, user_id: str) -> tuple[float, list[Record]]:
         rows = self._rows().filter(user_id=user_id, ended_at=None).order_by("-started_at")
         now, records = self._read(rows)
-        return now, list(records.values())
+        # A row that cannot be read is live in the table only.
+        return now, [record for record in records.values() if record.ended_at is None]
 
     @operation
     def all(self, after: str = "", limit: int = 500) -> list[Record]:
