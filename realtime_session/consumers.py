@@ -45,8 +45,8 @@ class SessionConsumer(AsyncWebsocketConsumer):
         self.limit = MessageLimit()
         self.bad_messages = 0
         self.handshake: Handshake | None = Handshake(scope)
-        self.tab = Tab(send)
         self.hub = Hub.attach()
+        self.tab = Tab(send, self.hub.writer)
         self.server_stops = False
         self.left = "gone"
         try:

@@ -19,6 +19,7 @@ from .sweeper import Sweeper
 from .tab import Tab
 from .threads import DatabaseThreads
 from .watch import Watch
+from .writer import Writer
 
 THREADS = 4
 CLOSE_TIMEOUT = 3.0  # for which slow tabs may keep a stopping process from writing what is left
@@ -46,6 +47,7 @@ class Hub:
         self._threads = DatabaseThreads(THREADS, "realtime-session-database")
         self.watch = Watch(self._threads, self._stop_if_idle)
         self.store = self.watch.store
+        self.writer = Writer()
         self.identities = Identities()
         self._revalidator = Revalidator(self.identities, self.store, self.watch.records)
         # Stopped in the other order: the link last, to send the nudges of what is written then.

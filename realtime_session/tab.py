@@ -7,6 +7,7 @@ from typing import Any
 from . import metrics, protocol
 from .logs import get_logger, short
 from .protocol import CloseCode, ServerMessage
+from .writer import Writer
 
 logger = get_logger(__name__)
 
@@ -20,15 +21,18 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Tab:
-    """Sends what is pushed, one frame at a time; holds no task while there is nothing to send.
+    """Sends what is pushed, one frame at a time, whenever the writer gives it a turn.
 
     Belongs to the task that makes it, the socket's application. A tab that leaves ``MAX_WAITING`` messages
     unread is closed, to come back and hear the truth then.
     """
 
     __slots__ = (
+        "_has_turn",
+        "_is_idle",
         "_owner",
         "_send",
+        "_task",
         "_waiting",
         "_writer",
         "awaits_extended",
@@ -39,7 +43,7 @@ class Tab:
         "sid",
     )
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, writer: Writer) -> None:
         self.sid = ""
         self.language = ""
         self.script_name = ""
@@ -52,7 +56,11 @@ class Tab:
         self._owner = asyncio.current_task()
         # No deque: even an empty one takes as much as the rest of a tab.
         self._waiting: list[dict[str, Any]] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._writer = writer
+        self._has_turn = False
+        self._task: asyncio.Task[Any] | None = None
+        """In which it is this tab's turn now."""
+        self._is_idle: asyncio.Future[None] | None = None
 
     def push(self, message: ServerMessage) -> None:
         """Send a message soon; none after ``close``."""
@@ -86,30 +94,44 @@ class Tab:
 
     async def flushed(self) -> None:
         """Wait until everything pushed so far is sent."""
-        if self._writer is not None:
-            await asyncio.wait({self._writer})
+        await self._wait(None)
 
     async def drop(self) -> None:
         """Finish what ``close`` began, for a few seconds; send nothing if the peer is gone by itself."""
-        if self._writer is not None:
-            await asyncio.wait({self._writer}, timeout=CLOSE_TIMEOUT if self.closed else 0)
+        await self._wait(CLOSE_TIMEOUT if self.closed else 0)
         self.closed = True
-        if (writer := self._writer) is not None:
-            self._cancel()
-            await asyncio.wait({writer})
+        task = self._task
+        self._cancel()
+        if task is not None:
+            await asyncio.wait({task})
+
+    async def _wait(self, patience: float | None) -> None:
+        if self._has_turn:
+            if self._is_idle is None:
+                self._is_idle = asyncio.get_running_loop().create_future()
+            await asyncio.wait({self._is_idle}, timeout=patience)
 
     def _put(self, event: dict[str, Any]) -> None:
         self._waiting.append(event)
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write(), name="realtime-session-send")
+        if not self._has_turn:
+            self._has_turn = True
+            self._writer.want(self._write)
 
     def _cancel(self) -> None:
         self._waiting.clear()
-        if self._writer is not None:
-            self._writer.cancel()
-            self._writer = None
+        if self._task is not None:
+            self._task.cancel()
+            self._rest()
+
+    def _rest(self) -> None:
+        self._has_turn = False
+        self._task = None
+        if self._is_idle is not None:
+            self._is_idle.set_result(None)
+            self._is_idle = None
 
     async def _write(self) -> None:
+        self._task = task = asyncio.current_task()
         try:
             while self._waiting:
                 await self._send_one(self._waiting.pop(0))
@@ -124,8 +146,9 @@ class Tab:
             self.closed = True
             self._waiting.clear()
         finally:
-            if self._writer is asyncio.current_task():
-                self._writer = None
+            # Unless it was cancelled: then the next turn is none of its business.
+            if self._task is task:
+                self._rest()
 
     async def _send_one(self, event: dict[str, Any]) -> None:
         try:

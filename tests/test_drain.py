@@ -264,7 +264,7 @@ async def test_next_hub_of_the_loop_gives_back_what_the_server_had(heard: list[i
     assert second is not first
     await asyncio.wait_for(first._stopper, 5)
     assert signal.getsignal(signal.SIGTERM) is not handler
-    await second.detach(Tab(nothing))
+    await second.detach(Tab(nothing, second.writer))
     assert signal.getsignal(signal.SIGTERM) is handler
     assert signal.set_wakeup_fd(-1) == -1
 

@@ -22,6 +22,7 @@ LAYERS = [
         "signals",
         "decorators",
         "forks",
+        "writer",
     },
     {"metrics", "drain"},
     {"logs"},

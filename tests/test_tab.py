@@ -6,6 +6,7 @@ import pytest
 from realtime_session import tab as tab_module
 from realtime_session.protocol import CloseCode, Refresh
 from realtime_session.tab import MAX_WAITING, Tab
+from realtime_session.writer import Writer
 
 
 class Peer:
@@ -40,7 +41,7 @@ async def peer():
 
 @pytest.fixture
 async def tab(peer):
-    tab = Tab(peer.send)
+    tab = Tab(peer.send, Writer())
     yield tab
     peer.reads.set()
     await tab.drop()
@@ -190,7 +191,7 @@ async def test_close_from_elsewhere_interrupts_the_application_and_its_own_does_
     made = asyncio.get_running_loop().create_future()
 
     async def application():
-        made.set_result(Tab(peer.send))
+        made.set_result(Tab(peer.send, Writer()))
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -203,7 +204,7 @@ async def test_close_from_elsewhere_interrupts_the_application_and_its_own_does_
     await tab.flushed()
 
     async def closes_by_itself():
-        tab = Tab(peer.send)
+        tab = Tab(peer.send, Writer())
         tab.close(CloseCode.NOT_SIGNED_IN)
         await tab.flushed()
         return "went on"
