@@ -8,9 +8,9 @@ store says by then what the tabs are to hear.
 import asyncio
 import sys
 import time
-from dataclasses import replace
 
 import django
+from msgspec.structs import replace
 
 READY = "ready"
 IDLE_FOR = {"warning": 800.0, "extended": 0.0}

@@ -1,21 +1,19 @@
 """What the store says of a session, and who is told."""
 
-from dataclasses import dataclass, field
 from typing import Protocol
 
-from .policy import Phase, Record, Status, evaluate
+from .policy import Phase, Record, evaluate
 
 
-@dataclass(frozen=True, slots=True)
 class Found:
     """What the store said of one session, at its own ``now``, and what that means."""
 
-    record: Record
-    now: float
-    status: Status = field(init=False)
+    __slots__ = "now", "record", "status"
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "status", evaluate(self.record, self.now))
+    def __init__(self, record: Record, now: float) -> None:
+        self.record = record
+        self.now = now
+        self.status = evaluate(record, now)
 
     @property
     def is_live(self) -> bool:

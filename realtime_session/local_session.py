@@ -45,7 +45,7 @@ class LocalSession:
         if status.phase is Phase.WARNING and told != (status.phase, status.reason):
             self._push(lambda tab: presenter.warning(status, now))
             if told[0] is Phase.ACTIVE:
-                metrics.pushed_warning(record, now)
+                metrics.pushed_warning(record, status)
         elif status.phase is Phase.ACTIVE and told[0] is Phase.WARNING:
             others = [tab for tab in self.tabs if not tab.awaits_extended]
             self._push(lambda tab: presenter.extended(status, now), others)

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .policy import EndReason, Record
+from .policy import EndReason, Record, Status
 from .protocol import SERVER_MESSAGES, CloseCode
 
 try:
@@ -121,10 +121,9 @@ closes = _bound(_closes, ("peer", *(str(int(code)) for code in CloseCode)))
 nudges = _bound(_nudges, ("sent", "heard"))
 
 
-def pushed_warning(record: Record, now: float) -> None:
-    """Note how late a warning is. ``now`` is the store's clock."""
-    warns_at = record.expires_at - record.warn_limit
-    lateness["warning"].observe(max(0.0, now - warns_at))
+def pushed_warning(record: Record, status: Status) -> None:
+    """Note how late a warning is."""
+    lateness["warning"].observe(max(0.0, record.warn_limit - status.expires_in))
 
 
 def pushed_end(record: Record, now: float) -> None:

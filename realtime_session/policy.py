@@ -6,7 +6,10 @@ of the store's clock; durations are seconds.
 
 import enum
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
 
 DAY = 86_400.0
 
@@ -83,10 +86,10 @@ INSTANTS = (
     *("started_at", "last_activity_at", "fixed_end_at", "joined_at", "paged_at", "closing_at"),
     *("saved_at", "ended_at"),
 )
+_HIDDEN = "session_key", "credentials"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """The facts about one monitored session, as the store keeps them.
 
     ``sid`` is its opaque id. ``session_key`` is the latest key of the Django session, "" where the engine
@@ -102,9 +105,9 @@ class Record:
     user_id: str
     started_at: float
     last_activity_at: float
-    policy: Policy = field(default_factory=Policy)
-    session_key: str = field(default="", repr=False)
-    credentials: str = field(default="", repr=False)
+    policy: Policy = msgspec.field(default_factory=Policy)
+    session_key: str = ""
+    credentials: str = ""
     idle_cap: float | None = None
     fixed_end_at: float | None = None
     joined_at: float = 0.0
@@ -117,6 +120,10 @@ class Record:
     finished: bool = False
     ip_address: str = ""
     user_agent: str = ""
+
+    def __repr__(self) -> str:
+        shown = [name for name in self.__struct_fields__ if name not in _HIDDEN]
+        return f"Record({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
     @property
     def idle_limit(self) -> float:
@@ -180,8 +187,7 @@ class Record:
         return replace(self, **moved)
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(msgspec.Struct, frozen=True, gc=False):
     """What a record means at one instant. Durations are seconds from then, never negative.
 
     ``reason`` is the reason of the end in phase ended, else which deadline is the nearer: idle or

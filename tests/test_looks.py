@@ -1,7 +1,7 @@
 import threading
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from realtime_session import bus, looks
 from realtime_session.looks import Looks, window

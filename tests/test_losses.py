@@ -4,7 +4,6 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -14,6 +13,7 @@ from django.contrib.auth.models import AbstractUser
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.test import Client
+from msgspec.structs import replace
 
 from realtime_session import losses, monitor, proof
 from realtime_session.engine import SID_KEY

@@ -5,13 +5,13 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AbstractUser
 from django.test import Client
+from msgspec.structs import replace
 
 from realtime_session import losses, restoration, settling, store_calls
 from realtime_session.looks import looks

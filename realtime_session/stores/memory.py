@@ -3,9 +3,10 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from operator import itemgetter
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from ..policy import EndReason, Phase, Policy, Record, evaluate, touched
 from .base import BaseStore, Records

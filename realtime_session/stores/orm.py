@@ -8,12 +8,12 @@ query cannot delay it.
 import asyncio
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
 from django.db import IntegrityError, connections, router, transaction
 from django.db.models import F, QuerySet
 from django.db.models.expressions import RawSQL
+from msgspec.structs import replace
 
 from ..models import MonitoredSession
 from ..policy import EndReason, Policy, Record

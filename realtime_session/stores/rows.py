@@ -1,9 +1,11 @@
 """A record as a row of the ORM store's table, and back."""
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import lru_cache
 from typing import Any
+
+from msgspec.structs import replace
 
 from ..logs import get_logger, short
 from ..models import NEVER, TEXT_LENGTHS
@@ -12,7 +14,7 @@ from ..policy import EndReason, Policy, Record
 logger = get_logger(__name__)
 
 POLICY_COLUMNS = [f.name for f in fields(Policy)]
-RECORD_COLUMNS = [f.name for f in fields(Record) if f.name != "policy"]
+RECORD_COLUMNS = [name for name in Record.__struct_fields__ if name != "policy"]
 COLUMNS = RECORD_COLUMNS + POLICY_COLUMNS
 LIMIT_COLUMNS = [
     *POLICY_COLUMNS,

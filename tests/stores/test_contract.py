@@ -3,9 +3,9 @@
 import inspect
 import math
 import time
-from dataclasses import fields, replace
 
 import pytest
+from msgspec.structs import replace
 
 from realtime_session.policy import EndReason, Policy, evaluate, touched
 from realtime_session.stores.base import BaseStore
@@ -47,7 +47,7 @@ class TestOpen:
     def test_example_of_the_test_above_leaves_no_fact_at_its_default(self):
         ended = {"ended_at", "end_reason", "finished"}
         plain = record()
-        same = {f.name for f in fields(FULL) if getattr(FULL, f.name) == getattr(plain, f.name)}
+        same = {n for n in FULL.__struct_fields__ if getattr(FULL, n) == getattr(plain, n)}
         assert same == ended
 
     def test_instants_are_shifted_to_the_clock_of_the_store(self, store, clock):

@@ -1,6 +1,5 @@
 """Every store against a model: a dictionary of records, and what the policy says of them."""
 
-from dataclasses import replace
 from typing import ClassVar
 
 from hypothesis import HealthCheck, settings
@@ -12,6 +11,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec.structs import replace
 
 from realtime_session.policy import EndReason, Phase, Policy, Record, evaluate, touched
 

@@ -9,7 +9,6 @@ and 1 for booleans.
 import math
 import struct
 from contextlib import suppress
-from dataclasses import fields
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, get_type_hints
@@ -43,7 +42,7 @@ _TEXTS_AT = _NUMBERS.size + len(_LAYOUT)
 _COUNT, _FINISHED, _END_REASON = len(_FACTS), _FACTS.index("finished"), TEXTS.index("end_reason")
 _READ = ["sid", "policy", *_FACTS, *TEXTS]
 _required = itemgetter(*(n for n, name in enumerate(_FACTS) if _TYPES[name] is float))
-_in_order = itemgetter(*(_READ.index(field.name) for field in fields(Record)))
+_in_order = itemgetter(*map(_READ.index, Record.__struct_fields__))
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[str]).decode
 
