@@ -120,8 +120,6 @@ class Options:
             "socket_timeout": self.timeout,
             **({} if urlsplit(self.url or "").scheme == "unix" else self._network_arguments()),
             "health_check_interval": HEALTH_CHECK,
-            # What clients send may hold anything.
-            "encoding_errors": "replace",
             "protocol": 2,
             # Whether to try again is decided where the answer is waited for.
             "retry": retry(NoBackoff(), 0),

@@ -53,10 +53,18 @@ def _answered(calls: list[Call]) -> Wire[Replies]:
 
 
 def _sent(commands: list[Command]) -> Wire[Replies]:
+    commands = [_encoded(command) for command in commands]
     try:
         return (yield commands)
     except ConnectionError:
         return (yield commands)
+
+
+def _encoded(command: Command) -> Command:
+    # Not left to redis-py: where hiredis is installed, half a character from a client would raise.
+    name, *args = command
+    texts = (arg.encode("utf-8", "replace") if isinstance(arg, str) else arg for arg in args)
+    return name, *texts
 
 
 def unavailable(error: Exception) -> StoreUnavailable:
