@@ -14,7 +14,7 @@ from .scale import Scale
 
 README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
-LIBRARIES = ("Django", "channels", "daphne", "Twisted", "autobahn", "msgspec", "redis")
+LIBRARIES = ("Django", "channels", "daphne", "Twisted", "autobahn", "msgspec", "redis", "hiredis")
 P99_LATENESS = 0.250
 REDIS_PER_MESSAGE = 1e-6
 TWO_TO_ONE = 1.7
