@@ -122,7 +122,7 @@ async def test_tabs_and_nudges_of_the_parent_are_not_its_own() -> None:
     assert in_fork(lambda: not _hubs)
     origin = nudges.origin()
     assert in_fork(lambda: nudges.origin() not in ("", origin))
-    await one.detach(Tab(_send))
+    await one.detach(Tab(_send, one.writer))
 
 
 async def _send(event: object) -> None:

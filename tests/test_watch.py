@@ -22,6 +22,7 @@ from realtime_session.watch import (
     TooManyTabsError,
     Watch,
 )
+from realtime_session.writer import Writer
 from tests.stores.records import T0, Clock, record, sid
 
 Heard = list[Any]
@@ -58,6 +59,7 @@ async def watch(store: BaseStore) -> AsyncIterator[Watch]:
 async def make_tab() -> AsyncIterator[Callable[[], Awaitable[tuple[Tab, Heard]]]]:
     """Makes tabs, each with what it hears: types of messages, and the close code."""
     sockets: list[asyncio.Task[None]] = []
+    writer = Writer()
 
     async def make() -> tuple[Tab, Heard]:
         heard: Heard = []
@@ -69,7 +71,7 @@ async def make_tab() -> AsyncIterator[Callable[[], Awaitable[tuple[Tab, Heard]]]
 
         async def serve() -> None:
             # A task of its own: a tab that was closed cancels the one that made it.
-            tab = Tab(send)
+            tab = Tab(send, writer)
             made.set_result(tab)
             try:
                 await asyncio.Event().wait()
