@@ -42,7 +42,10 @@ class Listener(Protocol):
         """Know that the store does not answer for these sessions."""
 
     def doubt_all(self) -> None:
-        """Look at all sessions: the store's clock was set, or the store may have lost anything."""
+        """Look at all sessions: the store's clock was set."""
+
+    def lost(self) -> None:
+        """Look at all, and tell again which have tabs here: the store may have lost anything."""
 
     def any_sid(self) -> str | None:
         """Return the sid of a session that has tabs here, None if none has."""

@@ -19,6 +19,7 @@ class LocalSession:
 
     __slots__ = (
         "_asked_at",
+        "is_announced",
         "near_at",
         "phase",
         "reason",
@@ -34,6 +35,8 @@ class LocalSession:
         self.reason = status.reason
         self.near_at = 0.0
         """The loop's time from which activity cannot wait for the next tick."""
+        self.is_announced = True
+        """Whether the store was told that tabs are here, and has not lost it since."""
         self.troubled = False
         self._asked_at = 0.0
 

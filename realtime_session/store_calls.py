@@ -120,7 +120,7 @@ class StoreCalls:
     def _lost(self) -> None:
         for sid in self._restoration.ends:
             self._ends_again.add(sid, None)
-        self._listener.doubt_all()
+        self._listener.lost()
 
     def _look_at_any(self) -> None:
         sid = self._listener.any_sid()

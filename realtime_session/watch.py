@@ -75,8 +75,7 @@ class Watch:
         session.tabs.append(tab)
         if sid in self._arriving.get(tab, ()):
             self.store.want_look(sid)
-        if found.record.policy.tab_close_grace is not None:
-            self.presence.came(sid)
+        self._announce(session)
 
     def leave(self, tab: Tab, *, comes_back: bool) -> None:
         """Forget a tab, if it is one of ours; ``comes_back`` says that nobody closed it."""
@@ -113,9 +112,9 @@ class Watch:
         if session is None:
             return
         if found.is_live:
-            if record.closing_at is not None and session.tabs:
-                # This process stood still, and its lease ran out.
-                self.presence.came(record.sid)
+            # Or this process stood still, and its lease ran out.
+            if session.tabs and (not session.is_announced or record.closing_at is not None):
+                self._announce(session)
             session.update(record, status, now)
             self._arm(session, found)
         elif found.is_due:
@@ -143,6 +142,12 @@ class Watch:
         """Look at all sessions again: nothing may be as it was told."""
         self.want_looks(list(self._sessions))
 
+    def lost(self) -> None:
+        """Look at all sessions again, and tell the store again which have tabs here."""
+        for session in self._sessions.values():
+            session.is_announced = False
+        self.doubt_all()
+
     def any_sid(self) -> str | None:
         """Return the sid of some session here."""
         return next(iter(self._sessions), None)
@@ -158,6 +163,11 @@ class Watch:
         for sid in sids:
             if sid in self._sessions:
                 self.store.want_look(sid)
+
+    def _announce(self, session: LocalSession) -> None:
+        session.is_announced = True
+        if session.record.policy.tab_close_grace is not None:
+            self.presence.came(session.record.sid)
 
     def _held(self) -> list[str]:
         return [r.sid for r in self.records() if r.policy.tab_close_grace is not None]

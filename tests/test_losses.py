@@ -32,6 +32,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 STORE = "realtime_session.stores.redis.RedisStore"
 PATIENCE = 10.0
+PASSIVE = {"X-Session-Passive": "1"}
 
 SignIn = Callable[[AbstractUser], Client]
 
@@ -286,3 +287,23 @@ async def test_a_process_without_the_tab_waits_for_the_one_that_does(
         assert answer.json() == {"user": "anna", "ended": None}
         async with elsewhere.tab() as second:
             await hear_only(second, "state")
+
+
+async def test_a_session_still_ends_with_its_last_tab(
+    start: Callable[..., Server], redis: RedisServer
+) -> None:
+    policy = {"STORE": {"BACKEND": STORE, "OPTIONS": {"url": redis.url}}, "TAB_CLOSE_GRACE": 1}
+    server = start("daphne", policy)
+    anna = server.browser()
+    await asyncio.to_thread(anna.sign_in)
+    async with anna.tab() as tab:
+        await hear_only(tab, "state")
+        await asyncio.to_thread(redis.ask, "FLUSHALL")
+        await asyncio.sleep(2.5)  # a look comes each second
+    give_up_at = time.monotonic() + PATIENCE
+    while (who := (await asyncio.to_thread(anna.http.get, "/whoami/", headers=PASSIVE)).json())[
+        "user"
+    ]:
+        assert time.monotonic() < give_up_at
+        await asyncio.sleep(0.2)
+    assert who["ended"] == "closed"
