@@ -13,7 +13,7 @@ from realtime_session.policy import Policy
 
 from .client import Tab
 from .people import alog_in, log_in
-from .server import Server
+from .server import PROGRAMS, Server
 
 SLICE = 200
 HANDSHAKES_AT_ONCE = 50
@@ -44,8 +44,10 @@ class Load:
     connect_cpu: list[float] = field(default_factory=list)
     messages: list[float] = field(default_factory=list)
     message_cpu: list[float] = field(default_factory=list)
-    storm: list[float] = field(default_factory=list)
-    storm_cpu: list[float] = field(default_factory=list)
+    storm: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in PROGRAMS})
+    storm_cpu: dict[str, list[float]] = field(
+        default_factory=lambda: {name: [] for name in PROGRAMS}
+    )
 
 
 class Site:

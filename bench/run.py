@@ -79,15 +79,17 @@ def _measure(arguments: argparse.Namespace) -> int:
 
 def _add(results: "Results", part: str, arguments: argparse.Namespace) -> None:
     from . import measures, redis_cost, scale, storm
+    from .server import PROGRAMS
 
     match part:
         case "compare":
             results.ours, results.stock = _within(measures.compare(arguments.tabs))
         case "storm":
-            ours, stock = _within(storm.storm(arguments.tabs))
-            for load, crowd in (results.ours, ours), (results.stock, stock):
-                load.storm.extend(crowd.took)
-                load.storm_cpu.extend(crowd.cpu)
+            for program in PROGRAMS:
+                ours, stock = _within(storm.storm(arguments.tabs, program))
+                for load, crowd in (results.ours, ours), (results.stock, stock):
+                    load.storm[program] += crowd.took
+                    load.storm_cpu[program] += crowd.cpu
         case "lateness":
             results.lateness = _within(measures.lateness(1000, arguments.trials))
         case "queries":

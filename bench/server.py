@@ -1,4 +1,4 @@
-"""A daphne process on a free port of 127.0.0.1, and what it uses."""
+"""A server process on a free port of 127.0.0.1, and what it uses."""
 
 import os
 import socket
@@ -13,25 +13,30 @@ START_TIMEOUT = 20.0
 STOP_TIMEOUT = 5.0
 
 
-class Server:
-    """Runs ``bench.project.asgi:<side>`` for as long as the context lasts."""
+PROGRAMS = {
+    "daphne": ["daphne", "-v", "0", "-b", "127.0.0.1", "-p"],
+    "uvicorn": ["uvicorn", "--log-level", "warning", "--lifespan", "off", "--port"],
+}
 
-    def __init__(self, side: str, **environment: str) -> None:
+
+class Server:
+    """Runs ``bench.project.asgi:<side>`` under a program for as long as the context lasts."""
+
+    def __init__(self, side: str, program: str = "daphne", **environment: str) -> None:
         self.side = side
+        self._program = program
         self.port = _free_port()
         self._environment = os.environ | environment
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "daphne", "-v", "0", "-b", "127.0.0.1"]
-        self._process = subprocess.Popen(
-            [*command, "-p", str(self.port), f"bench.project.asgi:{self.side}"],
-            env=self._environment,
-        )
+        application = f"bench.project.asgi:{self.side}"
+        command = [sys.executable, "-m", *PROGRAMS[self._program], str(self.port), application]
+        self._process = subprocess.Popen(command, env=self._environment)
         give_up_at = time.monotonic() + START_TIMEOUT
         while not _listens(self.port):
             if self._process.poll() is not None or time.monotonic() > give_up_at:
                 self._stop()
-                raise RuntimeError(f"daphne did not start for {self.side!r}")
+                raise RuntimeError(f"{self._program} did not start for {self.side!r}")
             time.sleep(0.05)
         return self
 

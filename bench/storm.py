@@ -15,7 +15,7 @@ from .sender import READY
 from .server import Server
 
 PATIENCE = 60.0
-TURNS = 3
+TURNS = 5
 
 
 class Crowd:
@@ -63,15 +63,15 @@ class Crowd:
         return float(began), cpu
 
 
-async def storm(tabs: int) -> tuple[Crowd, Crowd]:
+async def storm(tabs: int, program: str) -> tuple[Crowd, Crowd]:
     """Return what was noted of the turns of ours and of stock.
 
     One session each. Raises TimeoutError if one does not hear.
     """
     with (
         on_redis() as redis,
-        Server("ours", BENCH_REDIS=redis.url) as ours,
-        Server("stock", BENCH_REDIS=redis.url) as stock,
+        Server("ours", program, BENCH_REDIS=redis.url) as ours,
+        Server("stock", program, BENCH_REDIS=redis.url) as stock,
     ):
         ours_people, stock_people = await abegin(tabs), await abegin(tabs)
         ours_tabs = await connect(ours, [person.session_key for person in ours_people])

@@ -109,8 +109,8 @@ CLOSE_CODES = {
 }
 
 EVENTS = {
-    "bad_record": "Somebody wrote into the store what cannot be read, another version of the package perhaps. "
-    "The session is served to nobody.",
+    "bad_record": "Somebody wrote into the store what cannot be read, another version of the package perhaps."
+    " The session is served to nobody.",
     "batch_failed": "A call for many sessions failed in a way that is no store's. A bug: please report it.",
     "clock_stepped": "The store's clock was set, or its machine slept.",
     "deleted_one_by_one": "The session engine could not delete many Django sessions at once.",
