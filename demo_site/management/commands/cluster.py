@@ -14,6 +14,9 @@ from . import serve
 NEEDED = ["channels_redis", "redis", "uvicorn", "websockets"]
 CONFIGURATION = Path(__file__).parents[2] / "nginx.conf"
 APPLICATION = "demo_site.asgi:application"
+ENDING = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+"""What ends it: Ctrl-C, which a shell script's background job would ignore, a service manager, or the
+terminal that is closed."""
 
 
 class Command(serve.Command):
@@ -22,8 +25,7 @@ class Command(serve.Command):
     def run(self) -> None:
         if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
             raise CommandError(f"{', '.join(missing)} not installed: `make demo-cluster` does it.")
-        # Closing the terminal, or a service manager, ends it as Ctrl-C does.
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in ENDING:
             signal.signal(number, signal.default_int_handler)
         cluster = Cluster()
         # In a short path, as those of sockets must be.
@@ -37,7 +39,7 @@ class Command(serve.Command):
             except ClusterError as error:
                 raise CommandError(str(error)) from error
             finally:
-                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                for number in ENDING:
                     signal.signal(number, signal.SIG_IGN)
                 cluster.stop()
 
