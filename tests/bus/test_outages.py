@@ -141,10 +141,11 @@ async def test_process_that_stood_still_hears_all(make, backend, redis, monkeypa
 async def test_looks_at_everything_are_apart(one, monkeypatch):
     one.forget_gaps()
     monkeypatch.setattr(link, "LOOKS_APART", 0.5)
+    began = time.monotonic()
     for _ in range(100):
         one.link._gap.set()
         await asyncio.sleep(0.01)
-    assert 1 <= one.gaps.qsize() <= 4
+    assert 1 <= one.gaps.qsize() <= (time.monotonic() - began) / 0.5 + 2
 
 
 async def test_redis_is_away_from_the_start(layer, redis, make):
