@@ -112,7 +112,7 @@ class Watch:
         if session is None:
             return
         if found.is_live:
-            # Or this process stood still, and its lease ran out.
+            # The store lost the lease, or it ran out while this process stood still.
             if session.tabs and (not session.is_announced or record.closing_at is not None):
                 self._announce(session)
             session.update(record, status, now)

@@ -128,13 +128,17 @@ class Data:
 
     def begun(self) -> Plan[tuple[float, list[float]]]:
         """Return now, and since when each partition holds what it was told: since now, if nobody noted it."""
-        now, _ = yield from self.get([])
+        clock = self.calls(_GET, groups([]), how=[self.now()], each=lambda sid: [])
         keys = [self.index(n, "begun") for n in range(PARTITIONS)]
-        # Not SET … NX GET, of which redis-py keeps the answer to itself.
-        notes = [Call(("SET", key, to_text(now), "NX")) for key in keys]
-        found = yield [*notes, *(Call(("GET", key)) for key in keys)]
+        questions = [Call(("GET", key)) for key in keys]
+        (time, _), *found = yield [*clock, *questions]
+        now = float(time)
+        if None in found:
+            # Not SET … NX GET, of which redis-py keeps the answer to itself.
+            notes = [Call(("SET", key, to_text(now), "NX")) for key in keys]
+            found = (yield [*notes, *questions])[PARTITIONS:]
         # Where there is none, it was emptied in between.
-        return now, [now if begun is None else float(begun) for begun in found[PARTITIONS:]]
+        return now, [now if begun is None else float(begun) for begun in found]
 
     def past(self, index: str, age: float, limit: int) -> Plan[list[str]]:
         """Return at most ``limit`` members with a score of at least ``age`` seconds ago, the lowest first."""
