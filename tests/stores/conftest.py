@@ -2,8 +2,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+import redis
 
 from realtime_session.stores.base import BaseStore
+from tests.redis_server import RedisServer, redis_server
 
 from .backends import BACKENDS, Backend
 from .records import Clock
@@ -53,3 +55,19 @@ def store(backend: Backend, clock: Clock) -> BaseStore:
 def real_store(backend: Backend) -> BaseStore:
     """A store with its own clock."""
     return backend.make()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def admin(server: RedisServer) -> Iterator[redis.Redis]:
+    """A client of its own of a Redis that is empty."""
+    with redis.Redis(port=server.port, decode_responses=True) as admin:
+        admin.flushall()
+        # Those of earlier tests' stores.
+        admin.client_kill_filter(_type="normal", skipme=True)
+        yield admin

@@ -12,7 +12,6 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-import redis
 
 from realtime_session.policy import EndReason, Policy
 from realtime_session.stores import StoreUnavailable
@@ -27,21 +26,6 @@ TIMEOUT = 1.0
 KEY = "s3ss10nk3y0fth3dj4ng0s3ss10n"
 CLOSING = Policy(idle_timeout=100, warn_before=20, tab_close_grace=10)
 _numbers = count()
-
-
-@pytest.fixture(scope="module")
-def server():
-    with redis_server() as server:
-        yield server
-
-
-@pytest.fixture
-def admin(server):
-    with redis.Redis(port=server.port, decode_responses=True) as admin:
-        admin.flushall()
-        # Those of earlier tests' stores.
-        admin.client_kill_filter(_type="normal", skipme=True)
-        yield admin
 
 
 @pytest.fixture

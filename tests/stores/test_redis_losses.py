@@ -14,19 +14,6 @@ from tests.redis_server import redis_server
 from .records import JUST, record, sid
 
 
-@pytest.fixture(scope="module")
-def server():
-    with redis_server() as server:
-        yield server
-
-
-@pytest.fixture
-def admin(server):
-    with redis.Redis(port=server.port, decode_responses=True) as admin:
-        admin.flushall()
-        yield admin
-
-
 @pytest.fixture
 def make(server, clock):
     """Makes the same store for one more process."""
